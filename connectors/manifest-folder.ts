@@ -1,0 +1,90 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { identityOf, namespaceOf } from './catalogue.ts';
+import { checkConnector } from './connector.ts';
+import { formatField, type LocatedDocument, type ManifestProblem, parseManifests } from './manifest.ts';
+
+/** A larger file is no manifest; the API server's own limit for an object is 3 MiB. */
+const fileBytesMax = 16 * 1024 * 1024;
+
+/** What one file holds: its last good documents, and what is wrong with it now. */
+export interface ManifestFile {
+  /** Changes when the file does. */
+  readonly signature: string;
+  readonly documents: readonly LocatedDocument[];
+  readonly problems: readonly ManifestProblem[];
+  readonly skipped: readonly string[];
+}
+
+/**
+ * Reads the `.yaml` and `.yml` files of a folder and of those below it. A file that has not changed since `before`
+ * keeps its object; one that is bad keeps the documents it had in `before`.
+ */
+export async function readManifestFolder(
+  folder: string,
+  before: ReadonlyMap<string, ManifestFile>,
+): Promise<Map<string, ManifestFile>> {
+  const files = new Map<string, ManifestFile>();
+  for (const name of (await readdir(folder, { recursive: true })).filter(isManifestName).sort()) {
+    const file = await readManifestFile(folder, name, before.get(name));
+    if (file !== undefined) files.set(name, file);
+  }
+  return files;
+}
+
+/** Names that begin with `..` are the kubelet's own copies behind the symbolic links of a mounted ConfigMap. */
+const isManifestName = (name: string): boolean => /\.ya?ml$/i.test(name) && !/(^|\/)\.\./.test(name);
+
+async function readManifestFile(
+  folder: string,
+  name: string,
+  before: ManifestFile | undefined,
+): Promise<ManifestFile | undefined> {
+  const path = join(folder, name);
+  const bad = (signature: string, problems: readonly ManifestProblem[]): ManifestFile => {
+    return { signature, documents: before?.documents ?? [], problems, skipped: before?.skipped ?? [] };
+  };
+  let signature = '';
+  try {
+    const facts = await stat(path, { bigint: true });
+    if (!facts.isFile()) return undefined;
+    signature = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
+    if (before?.signature === signature) return before;
+    if (facts.size > fileBytesMax) throw new Error(`larger than ${fileBytesMax} bytes`);
+    const { documents, problems, skipped } = parseManifests(await readFile(path, 'utf8'), name);
+    const found = [...problems, ...documents.flatMap(connectorProblems)];
+    return found.length > 0 ? bad(signature, found) : { signature, documents, problems: [], skipped };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    return bad(signature, [{ file: name, line: 1, field: '', message: `cannot be read: ${message}` }]);
+  }
+}
+
+function connectorProblems(document: LocatedDocument): ManifestProblem[] {
+  const { value, file } = document;
+  if (value.kind !== 'Connector') return [];
+  return checkConnector(value, namespaceOf(value)).map(({ field, message }) => {
+    return { file, line: document.lineOf(field), field: formatField(field), message };
+  });
+}
+
+/** Leaves the first of documents with one identity, and names the others as problems. */
+export function withoutDuplicates(documents: readonly LocatedDocument[]): {
+  readonly documents: readonly LocatedDocument[];
+  readonly problems: readonly ManifestProblem[];
+} {
+  const first = new Map<string, LocatedDocument>();
+  const problems: ManifestProblem[] = [];
+  for (const document of documents) {
+    const identity = identityOf(document.value);
+    const earlier = first.get(identity);
+    if (earlier === undefined) {
+      first.set(identity, document);
+      continue;
+    }
+    const message = `${identity} stands already in ${earlier.file}:${earlier.lineOf([])}, which goes on serving`;
+    problems.push({ file: document.file, line: document.lineOf([]), field: 'metadata.name', message });
+  }
+  return { documents: [...first.values()], problems };
+}

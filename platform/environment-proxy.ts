@@ -1,0 +1,52 @@
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { zoneOf } from './network-zone.ts';
+
+/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY as a command read them; absent where unset. */
+export interface ProxySettings {
+  readonly httpProxy?: string | undefined;
+  readonly httpsProxy?: string | undefined;
+  /** Comma separated: `host`, `.suffix`, `*.suffix`, `host:port`, address, CIDR range, or `*`. */
+  readonly noProxy?: string | undefined;
+}
+
+/**
+ * The proxy to use for an origin, by the rules of Go's net/http/httpproxy, which the tools around us follow: loopback
+ * is never proxied, NO_PROXY names hosts with their subdomains, addresses and ranges.
+ * @throws Error when the proxy's own address cannot be read
+ */
+export function proxyFor(origin: URL, settings: ProxySettings): URL | undefined {
+  const name = origin.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const proxy = origin.protocol === 'https:' ? settings.httpsProxy : settings.httpProxy;
+  if (proxy === undefined || proxy === '' || isDirect(origin, settings.noProxy ?? '')) return undefined;
+  const text = proxy.includes('://') ? proxy : `http://${proxy}`;
+  if (!URL.canParse(text) || !/^https?:/.test(text)) throw new Error(`${name} is not the address of an HTTP proxy`);
+  return new URL(text);
+}
+
+function isDirect(origin: URL, noProxy: string): boolean {
+  const host = origin.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  const port = origin.port || (origin.protocol === 'https:' ? '443' : '80');
+  if (host === 'localhost' || (isIP(host) !== 0 && zoneOf(host) === 'loopback')) return true;
+  return noProxy.split(',').some((entry) => matchesEntry(entry.trim().toLowerCase(), host, port));
+}
+
+function matchesEntry(entry: string, host: string, port: string): boolean {
+  if (entry === '') return false;
+  if (entry === '*') return true;
+  if (entry.includes('/')) return isInRange(entry, host);
+  const [, name = '', entryPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
+  if (isIP(entry) !== 0) return entry === host;
+  if (entryPort !== undefined && entryPort !== port) return false;
+  const suffix = name.replace(/^\*/, '').replace(/^\[|\]$/g, '');
+  return suffix.startsWith('.') ? host.endsWith(suffix) : host === suffix || host.endsWith(`.${suffix}`);
+}
+
+function isInRange(range: string, host: string): boolean {
+  const [address = '', bits = ''] = range.split('/');
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+  if (isIP(host) === 0 || isIP(address) === 0 || !/^\d{1,3}$/.test(bits)) return false;
+  if (Number(bits) > (family === 'ipv6' ? 128 : 32)) return false;
+  const list = new BlockList();
+  list.addSubnet(address, Number(bits), family);
+  return list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}

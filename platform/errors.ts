@@ -1,0 +1,55 @@
+/**
+ * The one catalogue of errors that a registry client can be answered with: our code, the OCI code on the wire
+ * (distribution-spec, «Error Codes») and the HTTP status.
+ */
+export const ociErrors = {
+  CALLER_UNKNOWN: ['UNAUTHORIZED', 401],
+  ACCESS_DENIED: ['DENIED', 403],
+  NAME_INVALID: ['NAME_INVALID', 400],
+  REFERENCE_INVALID: ['MANIFEST_INVALID', 400],
+  REQUEST_INVALID: ['UNSUPPORTED', 400],
+  ROUTE_UNKNOWN: ['NAME_UNKNOWN', 404],
+  METHOD_UNSUPPORTED: ['UNSUPPORTED', 405],
+  CONNECTOR_UNKNOWN: ['NAME_UNKNOWN', 404],
+  REPOSITORY_OUTSIDE: ['DENIED', 403],
+  CONNECTOR_UNUSABLE: ['UNAVAILABLE', 503],
+  CREDENTIAL_REFUSED: ['DENIED', 403],
+  UPSTREAM_DENIED: ['DENIED', 403],
+  UPSTREAM_UNREACHABLE: ['UNAVAILABLE', 502],
+  UPSTREAM_TIMEOUT: ['UNAVAILABLE', 504],
+  UPSTREAM_PROTOCOL: ['UNAVAILABLE', 502],
+  UPSTREAM_LIMITED: ['TOOMANYREQUESTS', 429],
+  TARGET_FORBIDDEN: ['DENIED', 502],
+  INTERNAL: ['UNKNOWN', 500],
+} as const satisfies Record<string, readonly [string, number]>;
+
+export type ProxyErrorCode = keyof typeof ociErrors;
+
+export interface ProxyErrorOptions extends ErrorOptions {
+  /** Headers that belong to the answer, as `Retry-After`. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** An error whose message may be shown to a caller: it holds no credential, and says what to do. */
+export class ProxyError extends Error {
+  readonly code: ProxyErrorCode;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(code: ProxyErrorCode, message: string, options: ProxyErrorOptions = {}) {
+    super(message, options);
+    this.name = 'ProxyError';
+    this.code = code;
+    this.headers = options.headers ?? {};
+  }
+
+  get status(): number {
+    return ociErrors[this.code][1];
+  }
+
+  /** The OCI error body. `connector` is the `namespace/name` the error belongs to, when it belongs to one. */
+  toBody(connector?: string): string {
+    const detail = { reason: this.code, ...(connector === undefined ? {} : { connector }) };
+    const message = connector === undefined ? this.message : `connector ${connector}: ${this.message}`;
+    return `${JSON.stringify({ errors: [{ code: ociErrors[this.code][0], message, detail }] })}\n`;
+  }
+}

@@ -1,0 +1,55 @@
+import { ProxyError } from './errors.ts';
+import { TargetForbiddenError } from './transport.ts';
+
+const timeouts: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'ETIMEDOUT',
+]);
+
+const sentences: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'its name cannot be resolved',
+  EAI_AGAIN: 'its name cannot be resolved at the moment',
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was reset',
+  EHOSTUNREACH: 'there is no route to it',
+  ENETUNREACH: 'there is no route to it',
+  EPIPE: 'the connection was closed',
+  UND_ERR_SOCKET: 'the connection was closed',
+  UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer came in time',
+  UND_ERR_BODY_TIMEOUT: 'the body stopped coming',
+  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
+  HPE_INVALID_CONSTANT: 'the answer is not HTTP',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name its CA in caCertSecretRef',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  EPROTO: 'TLS failed: does it speak https?',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'TLS failed: does it speak https?',
+};
+
+/** Code of a network failure, the cause's where several addresses failed together. */
+export function networkErrorCode(error: unknown): string {
+  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown[] };
+  if (typeof code === 'string' && code !== '') return code;
+  const inner = errors?.[0] ?? cause;
+  return inner === undefined || inner === null ? 'UNKNOWN' : networkErrorCode(inner);
+}
+
+/** What failed on the way to `host`, as an answer for callers. Errors that already are one, and aborts, stay as they are. */
+export function toProxyError(error: unknown, host: string): Error {
+  if (error instanceof ProxyError) return error;
+  if (error instanceof TargetForbiddenError) return new ProxyError('TARGET_FORBIDDEN', error.message, { cause: error });
+  if (error instanceof Error && error.name === 'AbortError') return error;
+  const code = networkErrorCode(error);
+  const isTimeout = timeouts.has(code) || (error instanceof Error && error.name === 'TimeoutError');
+  const sentence =
+    sentences[code] ?? (code.startsWith('HPE_') ? 'the answer is not HTTP' : `the request failed (${code})`);
+  return new ProxyError(isTimeout ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_UNREACHABLE', `${host}: ${sentence}`, {
+    cause: error,
+  });
+}

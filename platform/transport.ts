@@ -1,0 +1,232 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { LRUCache } from 'lru-cache';
+import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { type ProxySettings, proxyFor } from './environment-proxy.ts';
+import { mayReach, type NetworkZone, outermost, zoneOf } from './network-zone.ts';
+
+/** All addresses of a host name, at least one. */
+export type Resolve = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
+
+export interface TransportTimeouts {
+  readonly connectMs: number;
+  /** From the request to the head of the answer. */
+  readonly headersMs: number;
+  /** Between two pieces of a body; a reader that holds us back does not count. */
+  readonly idleBodyMs: number;
+}
+
+export interface TransportOptions {
+  /** `scheme://host[:port]` of the registry. */
+  origin: string;
+  /** PEM certificates trusted beside the system's. */
+  ca?: string | undefined;
+  /** `host` or `host:port` that may be reached whatever their zone, apart from `forbidden`. */
+  trustedHosts?: readonly string[];
+  proxies?: ProxySettings;
+  resolve?: Resolve;
+  timeouts?: Partial<TransportTimeouts>;
+  /** Connections kept to one origin. */
+  connections?: number;
+}
+
+const defaultTimeouts: TransportTimeouts = { connectMs: 10_000, headersMs: 60_000, idleBodyMs: 60_000 };
+const registryZoneTtlMs = 60_000;
+const otherOriginsMax = 64;
+
+/** The registry wants us to go where the zone rule does not let us. The message names host and zone, and no path or query. */
+export class TargetForbiddenError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TargetForbiddenError';
+  }
+}
+
+const resolveBySystem: Resolve = (hostname) => systemLookup(hostname, { all: true });
+
+/**
+ * HTTP to one registry, and to the hosts that the registry sends us to (token realms, blob storage) as far as its zone
+ * lets it: a public registry to public addresses only, a private one also to private ones, one on loopback also to
+ * loopback; link-local addresses never; https never to http. The address that was checked is the one that is dialled.
+ * Behind a proxy of the environment the proxy resolves names, so that only literal addresses are checked.
+ */
+export class RegistryTransport {
+  readonly origin: string;
+  readonly #options: TransportOptions;
+  readonly #timeouts: TransportTimeouts;
+  readonly #resolve: Resolve;
+  readonly #own: Dispatcher;
+  readonly #others: LRUCache<string, Dispatcher>;
+  #secureContext: SecureContext | undefined;
+  #zone: { readonly value: Promise<NetworkZone>; readonly until: number } | undefined;
+
+  constructor(options: TransportOptions) {
+    this.origin = options.origin;
+    this.#options = options;
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts };
+    this.#resolve = options.resolve ?? resolveBySystem;
+    this.#own = this.#open(new URL(options.origin));
+    this.#others = new LRUCache({
+      max: otherOriginsMax,
+      dispose: (dispatcher) => void dispatcher.close().catch(() => {}),
+    });
+  }
+
+  /** The dispatcher for a URL that `target` allowed; the registry's own for its origin. */
+  dispatcherFor(url: URL): Dispatcher {
+    if (url.origin === this.origin) return this.#own;
+    const present = this.#others.get(url.origin);
+    if (present !== undefined) return present;
+    const opened = this.#open(url);
+    this.#others.set(url.origin, opened);
+    return opened;
+  }
+
+  get dispatcher(): Dispatcher {
+    return this.#own;
+  }
+
+  /**
+   * Reads where the registry sends us (a realm, a Location) and applies what can be said without dialling: http and
+   * https only, never from https to http, no forbidden literal address.
+   * @throws TargetForbiddenError
+   */
+  async target(location: string, base: string = this.origin): Promise<URL> {
+    if (!URL.canParse(location, base))
+      throw new TargetForbiddenError('the registry sends us to an address that is none');
+    const url = new URL(location, base);
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+      throw new TargetForbiddenError(`the registry sends us to scheme ${url.protocol}`);
+    }
+    if (url.protocol === 'http:' && this.origin.startsWith('https:')) {
+      throw new TargetForbiddenError(`the registry sends us from https to http, at ${url.host}`);
+    }
+    url.username = '';
+    url.password = '';
+    const literal = bareHost(url.hostname);
+    if (url.origin !== this.origin && isIP(literal) !== 0) await this.#check(url, [literal]);
+    return url;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#own.close(), ...[...this.#others.values()].map((dispatcher) => dispatcher.close())]);
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([this.#own.destroy(), ...[...this.#others.values()].map((dispatcher) => dispatcher.destroy())]);
+  }
+
+  #open(url: URL): Dispatcher {
+    const common = {
+      allowH2: false,
+      headersTimeout: this.#timeouts.headersMs,
+      bodyTimeout: this.#timeouts.idleBodyMs,
+      keepAliveTimeout: 30_000,
+      connections: this.#options.connections ?? 256,
+      maxHeaderSize: 65_536,
+    };
+    const proxy = proxyFor(url, this.#options.proxies ?? {});
+    const tls = url.protocol === 'https:' ? { secureContext: this.#tls() } : {};
+    if (proxy !== undefined) {
+      const requestTls = { ...tls, timeout: this.#timeouts.connectMs };
+      return new ProxyAgent({
+        ...common,
+        uri: proxy.href,
+        requestTls,
+        connectTimeout: this.#timeouts.connectMs,
+        proxyTunnel: false,
+      });
+    }
+    return new Pool(url.origin, { ...common, connect: this.#connector(url, tls) });
+  }
+
+  #connector(url: URL, tls: object): buildConnector.connector {
+    const lookup: LookupFunction = (hostname, options, callback) => {
+      this.#allowed(url, hostname).then(
+        (found) => {
+          const first = found[0];
+          if (options.all) callback(null, [...found]);
+          else callback(null, first?.address ?? '', first?.family);
+        },
+        (error: Error) => callback(error, ''),
+      );
+    };
+    const connect = buildConnector({
+      ...tls,
+      timeout: this.#timeouts.connectMs,
+      allowH2: false,
+      lookup,
+    } as buildConnector.BuildOptions);
+    const literal = bareHost(url.hostname);
+    if (isIP(literal) === 0) return connect;
+    return (options, callback) => {
+      this.#check(url, [literal]).then(
+        () => connect(options, callback),
+        (error: Error) => callback(error, null),
+      );
+    };
+  }
+
+  async #allowed(url: URL, hostname: string): Promise<readonly { address: string; family: number }[]> {
+    const found = await this.#resolve(hostname);
+    await this.#check(
+      url,
+      found.map((entry) => entry.address),
+    );
+    return found;
+  }
+
+  /** All addresses of a name have to be allowed: one that is not makes the name suspicious. */
+  async #check(url: URL, addresses: readonly string[]): Promise<void> {
+    const from = await this.#reach(url);
+    for (const address of addresses) {
+      const zone = zoneOf(address);
+      if (mayReach(from, zone)) continue;
+      throw new TargetForbiddenError(
+        url.origin === this.origin
+          ? `${url.host} is at a ${zone} address, where no registry may be`
+          : `the registry, at a ${from} address, sends us to ${url.host}, which is at a ${zone} address; list the host in spec.params trustedHosts if that is right`,
+      );
+    }
+  }
+
+  async #reach(url: URL): Promise<NetworkZone> {
+    const isTrusted = (this.#options.trustedHosts ?? []).some((host) => host === url.hostname || host === url.host);
+    return url.origin === this.origin || isTrusted ? 'loopback' : this.#registryZone();
+  }
+
+  /** A registry that cannot be resolved counts as public: that is the zone with the fewest rights. */
+  #registryZone(): Promise<NetworkZone> {
+    const now = performance.now();
+    if (this.#zone === undefined || this.#zone.until <= now) {
+      this.#zone = { value: this.#findRegistryZone(), until: now + registryZoneTtlMs };
+    }
+    return this.#zone.value;
+  }
+
+  async #findRegistryZone(): Promise<NetworkZone> {
+    const host = bareHost(new URL(this.origin).hostname);
+    if (isIP(host) !== 0) return zoneOf(host);
+    const found = await this.#resolve(host).catch(() => []);
+    return found.length === 0 ? 'public' : outermost(found.map((entry) => zoneOf(entry.address)));
+  }
+
+  #tls(): SecureContext {
+    this.#secureContext ??= secureContextFor(this.#options.ca);
+    return this.#secureContext;
+  }
+}
+
+const bareHost = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
+
+let systemContext: SecureContext | undefined;
+
+/** Certificates that the operating system trusts beside those that Node ships, as other registry clients do; and `ca`. */
+function secureContextFor(ca: string | undefined): SecureContext {
+  if (ca === undefined && systemContext !== undefined) return systemContext;
+  const trusted = [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+  const context = createSecureContext({ ca: ca === undefined ? trusted : [...trusted, ca], minVersion: 'TLSv1.2' });
+  if (ca === undefined) systemContext = context;
+  return context;
+}
