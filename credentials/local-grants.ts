@@ -1,0 +1,184 @@
+import { LRUCache } from 'lru-cache';
+import { formatKey } from '../connectors/address.ts';
+import type { ResolvedConnector } from '../connectors/connector.ts';
+import { ProxyError } from '../platform/errors.ts';
+import { SharedFlight } from '../platform/shared-flight.ts';
+import type { RegistryTransport } from '../platform/transport.ts';
+import { ask, headerOf } from './ask.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
+import { basicAuthorization, type Credential } from './credential.ts';
+import { exchangeToken } from './exchange.ts';
+import { type Action, type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
+import { whatRegistrySaid } from './registry-errors.ts';
+import type { RegistryTransports } from './registry-transports.ts';
+import { credentialOf } from './secret.ts';
+
+export interface LocalGrantsOptions {
+  transports: RegistryTransports;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+  /** Told of each token exchange that was made, however it ended. */
+  onExchange?: (connector: string, result: 'granted' | 'refused' | 'failed') => void;
+}
+
+const grantsMax = 10_000;
+const challengesMax = 2_000;
+/** Grants that do not expire, and challenges, are looked at again after this. */
+const lastingMs = 300_000;
+/** A grant is renewed this long before it expires, or at nine tenths of a short life. */
+const renewBeforeMs = 30_000;
+
+/** Makes grants where the credential is: reads it, asks the registry how it wants to be authenticated to, exchanges it. */
+export class LocalGrants implements GrantSource {
+  readonly #transports: RegistryTransports;
+  readonly #now: () => number;
+  readonly #onExchange: NonNullable<LocalGrantsOptions['onExchange']>;
+  readonly #grants = new LRUCache<string, { readonly grant: Grant; readonly until: number }>({ max: grantsMax });
+  readonly #challenges = new LRUCache<string, { readonly challenges: readonly Challenge[]; readonly until: number }>({
+    max: challengesMax,
+  });
+  readonly #exchanges = new SharedFlight<Grant>();
+  readonly #pings = new SharedFlight<readonly Challenge[]>();
+
+  constructor(options: LocalGrantsOptions) {
+    this.#transports = options.transports;
+    this.#now = options.now ?? Date.now;
+    this.#onExchange = options.onExchange ?? (() => {});
+  }
+
+  async grant(want: GrantWant, signal: AbortSignal): Promise<Grant> {
+    const key = keyOf(want);
+    const cached = this.#grants.get(key);
+    const isRefused =
+      cached !== undefined && want.refused !== undefined && isSameGrant(cached.grant, want.refused.grant);
+    if (cached !== undefined && !isRefused && cached.until > this.#now()) return cached.grant;
+    if (cached !== undefined) this.#grants.delete(key);
+    if (want.refused !== undefined) this.#learn(want);
+    return this.#exchanges.run(key, signal, async (shared) => {
+      const startedAt = this.#now();
+      const grant = await this.#obtain(want, shared);
+      this.#grants.set(key, { grant, until: renewalOf(grant, startedAt) });
+      return grant;
+    });
+  }
+
+  /**
+   * A registry that refused a grant may have changed how it authenticates: it is asked again. One that is open at /v2/
+   * and closed at a repository shows its challenge only with the refusal.
+   */
+  #learn({ connector, refused }: GrantWant): void {
+    const key = connectorKey(connector);
+    this.#challenges.delete(key);
+    if (refused?.grant.kind !== 'anonymous') return;
+    const challenges = parseChallenges(refused.challenge);
+    if (challenges.length > 0) this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
+  }
+
+  async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {
+    const { connector, repository } = want;
+    const problem = connector.problems[0];
+    if (problem !== undefined) throw new ProxyError('CONNECTOR_UNUSABLE', `${problem.reason}: ${problem.message}`);
+    const read = credentialOf(connector, repository);
+    if (!read.ok) throw new ProxyError('CONNECTOR_UNUSABLE', `${read.reason}: ${read.message}`);
+    const transport = this.#transports.for(connector);
+    const challenges = await this.#challengesOf(connector, transport, read.credential, signal);
+    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer' && challenge.params.get('realm'));
+    if (bearer !== undefined) return this.#exchange(want, bearer, read.credential, transport, signal);
+    if (read.credential === undefined || challenges.length === 0) return { kind: 'anonymous' };
+    if (challenges.some((challenge) => challenge.scheme === 'basic')) {
+      return { kind: 'authorization', value: basicAuthorization(read.credential), expiresAt: this.#now() + lastingMs };
+    }
+    const schemes = challenges.map((challenge) => challenge.scheme).join(', ');
+    throw new ProxyError('UPSTREAM_PROTOCOL', `the registry wants ${schemes}; supported are Bearer and Basic`);
+  }
+
+  async #exchange(
+    want: GrantWant,
+    challenge: Challenge,
+    credential: Credential | undefined,
+    transport: RegistryTransport,
+    signal: AbortSignal,
+  ): Promise<Grant> {
+    const { params } = challenge;
+    const connector = formatKey(want.connector.key);
+    try {
+      const { token, expiresAt } = await exchangeToken(
+        transport,
+        {
+          realm: params.get('realm') ?? '',
+          service: params.get('service') || undefined,
+          scopes: [scopeOf(want.repository, want.actions)],
+          credential,
+        },
+        this.#now,
+        signal,
+      );
+      this.#onExchange(connector, 'granted');
+      return { kind: 'authorization', value: `Bearer ${token}`, expiresAt };
+    } catch (error) {
+      const isRefusal = error instanceof ProxyError && error.code === 'CREDENTIAL_REFUSED';
+      this.#onExchange(connector, isRefusal ? 'refused' : 'failed');
+      throw error;
+    }
+  }
+
+  async #challengesOf(
+    connector: ResolvedConnector,
+    transport: RegistryTransport,
+    credential: Credential | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Challenge[]> {
+    const key = connectorKey(connector);
+    const known = this.#challenges.get(key);
+    if (known !== undefined && known.until > this.#now()) return known.challenges;
+    return this.#pings.run(key, signal, async (shared) => {
+      const challenges = await ping(transport, credential, shared);
+      this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
+      return challenges;
+    });
+  }
+}
+
+/** How the registry wants to be authenticated to, by its answer at `/v2/`: no challenge at all where it is open. */
+async function ping(
+  transport: RegistryTransport,
+  credential: Credential | undefined,
+  signal: AbortSignal,
+): Promise<readonly Challenge[]> {
+  const url = new URL('/v2/', transport.origin);
+  const answer = await ask(transport, { method: 'GET', url }, signal);
+  if (answer.status >= 200 && answer.status < 300) return [];
+  const challenges = parseChallenges(answer.headers['www-authenticate']);
+  if (answer.status === 401 && challenges.length > 0) return challenges;
+  throw pingRefusal(
+    answer.status,
+    whatRegistrySaid(answer.text, credential),
+    headerOf(answer, 'retry-after'),
+    url.host,
+  );
+}
+
+function pingRefusal(status: number, said: string, retryAfter: string | undefined, host: string): ProxyError {
+  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+  const suffix = said === '' ? '' : ` (${said})`;
+  if (status === 429) return new ProxyError('UPSTREAM_LIMITED', `${host} limits our requests${suffix}`, { headers });
+  if (status >= 500)
+    return new ProxyError('UPSTREAM_UNREACHABLE', `${host} answered ${status} at /v2/${suffix}`, { headers });
+  const hint = status === 401 ? 'without a challenge' : 'where a registry answers 200 or 401';
+  return new ProxyError('UPSTREAM_PROTOCOL', `${host} answered ${status} at /v2/, ${hint}${suffix}`);
+}
+
+/** We name the scope ourselves: challenges come with an empty one, with `*`, or with less than is needed. */
+const scopeOf = (repository: string, actions: readonly Action[]): string =>
+  `repository:${repository}:${actions.join(',')}`;
+
+const connectorKey = (connector: ResolvedConnector): string => `${connector.uid}\n${connector.revision}`;
+
+function keyOf({ connector, repository, actions }: GrantWant): string {
+  return `${connector.uid}\n${connector.revision}\n${repository}\n${actions.join(',')}`;
+}
+
+function renewalOf(grant: Grant, startedAt: number): number {
+  if (grant.kind === 'anonymous') return startedAt + lastingMs;
+  return grant.expiresAt - Math.min(renewBeforeMs, Math.max(0, grant.expiresAt - startedAt) / 10);
+}
