@@ -1,0 +1,95 @@
+import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
+import { Command, CommanderError } from 'commander';
+import type { Output } from './output.ts';
+import { standaloneDefaults as defaults } from './standalone-settings.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Exit codes of every command. */
+const failed = 1;
+const usage = 2;
+
+// One registry address that does not answer must not cost the connect timeout; Node's 250 ms is too short for far ones.
+setDefaultAutoSelectFamilyAttemptTimeout(500);
+
+const manifestsOption = [
+  '--manifests <dir>',
+  'folder of Connector, ConnectorClass, Secret and Namespace manifests',
+] as const;
+const defaultImageHost = 'localhost:7450';
+const imageHostOption = ['--image-host <host:port>', 'how rewritten images name the proxy'] as const;
+
+/** Commands are loaded when they are called: `--help` needs none of their parts. */
+function buildProgram(): Command {
+  const program = new Command('oci-connector')
+    .description('Pods pull private OCI images, and nobody but this holds the registry credential.')
+    .exitOverride()
+    .configureHelp({ sortSubcommands: true })
+    .showHelpAfterError('(--help tells more)');
+  program
+    .command('standalone')
+    .description('run webhook and proxy in one process, with manifests from a folder and no cluster')
+    .option(...manifestsOption)
+    .option('--proxy <host:port>', 'where the proxy listens', defaults.proxy)
+    .option('--webhook <host:port>', 'where the webhook listens (HTTPS)', defaults.webhook)
+    .option('--management <host:port>', 'where /livez, /readyz and /metrics listen', defaults.management)
+    .option('--certs <dir>', 'folder of the CA (ca.crt) and of the serving certificate', defaults.certs)
+    .option(
+      '--callers <none|file>',
+      'none: everybody on this machine; or a file of tokens and what they may use',
+      defaults.callers,
+    )
+    .option(...imageHostOption)
+    .option('--webhook-name <name...>', 'further DNS names or addresses that the webhook is called by')
+    .option(
+      '--drain-seconds <n>',
+      'how long requests under way may take when the process is told to end',
+      defaults.drainSeconds,
+    )
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', defaults.logLevel)
+    .action(async (options) => (await import('./standalone-command.ts')).runStandalone(options));
+  program
+    .command('mutate')
+    .description('show what the webhook makes of the pods in a file')
+    .requiredOption('-f, --filename <file>', 'manifest of pods, or - for standard input')
+    .requiredOption(...manifestsOption)
+    .option('-n, --namespace <namespace>', "namespace of the pods (default: the pod's own, or default)")
+    .option('-o, --output <format>', 'yaml, json, patch or diff', 'yaml')
+    .option(...imageHostOption, defaultImageHost)
+    .action(async (options) => (await import('./mutate.ts')).mutate(options, output));
+  program
+    .command('explain')
+    .description('say which connector an image would use, why, what a pod would get and what the registry answers')
+    .argument('<image>', 'image as it stands in a pod')
+    .requiredOption(...manifestsOption)
+    .option('-n, --namespace <namespace>', 'namespace of the pod', 'default')
+    .option(...imageHostOption, defaultImageHost)
+    .action(async (image, options) => {
+      const { explain } = await import('./explain.ts');
+      if (!(await explain(image, options, output))) process.exitCode = failed;
+    });
+  program
+    .command('demo')
+    .description('show the whole way of a private image on this machine, with a registry of its own')
+    .action(async () => (await import('./demo.ts')).demo(output));
+  return program;
+}
+
+const output: Output = {
+  result: (text) => process.stdout.write(text),
+  note: (text) => process.stderr.write(`${text}\n`),
+};
+
+/** Runs a command line; resolves with the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await buildProgram().parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usage;
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`oci-connector: ${message}\n`);
+    return error instanceof UsageError ? usage : failed;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

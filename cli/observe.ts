@@ -1,0 +1,44 @@
+import { formatKey } from '../connectors/address.ts';
+import type { ConnectorStore } from '../connectors/catalogue.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Operation, OperationObserver } from '../proxy/operation.ts';
+
+/** Codes that say what a caller did wrong; they are worth a line, but not a warning. */
+const callersOwn: ReadonlySet<string> = new Set([
+  'CANCELLED',
+  'CALLER_UNKNOWN',
+  'ROUTE_UNKNOWN',
+  'NAME_INVALID',
+  'REFERENCE_INVALID',
+]);
+
+/** One audit line for each operation that was authorized, one for each that failed, and the figures of both. */
+export function observeProxy(log: Logger, metrics: Metrics, store: ConnectorStore): OperationObserver {
+  return (operation, cause) => {
+    count(operation, metrics, store);
+    const { connector, durationMs, error, ...facts } = operation;
+    const line = { ...facts, connector: connector && formatKey(connector), ms: Math.round(durationMs) };
+    if (error === undefined) {
+      if (operation.endpoint === 'base') log.debug(line, 'ping');
+      else log.info({ audit: true, ...line }, 'pull');
+    } else {
+      log[callersOwn.has(error) ? 'info' : 'warn']({ ...line, error, reason: reasonOf(cause) }, 'request failed');
+    }
+    if (error === 'INTERNAL') log.error({ err: cause }, 'unexpected error');
+  };
+}
+
+/** Messages of network errors name hosts and addresses, and nothing that was sent. */
+const reasonOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined);
+
+function count(operation: Operation, metrics: Metrics, store: ConnectorStore): void {
+  // Names that a caller made up must not become labels: they would grow without bound.
+  const isKnown = operation.connector !== undefined && store.catalogue.connector(operation.connector) !== undefined;
+  const connector = isKnown && operation.connector ? formatKey(operation.connector) : '';
+  const endpoint = operation.endpoint ?? '';
+  metrics.proxyRequests.inc({ connector, endpoint, status: String(operation.status) });
+  metrics.proxyBytes.inc({ connector }, operation.bytes);
+  metrics.proxySeconds.observe({ endpoint }, operation.durationMs / 1000);
+  if (operation.error !== undefined) metrics.proxyErrors.inc({ connector, code: operation.error });
+}

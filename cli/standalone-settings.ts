@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type LogLevel, logLevels } from '../platform/logger.ts';
+import { isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { UsageError } from './usage-error.ts';
+
+/** All that `standalone` is told, read once and frozen. */
+export interface StandaloneSettings {
+  readonly manifests: string;
+  readonly proxy: ListenAddress;
+  readonly webhook: ListenAddress;
+  readonly management: ListenAddress;
+  readonly certs: string;
+  /** File of callers; undefined when everybody on this machine may call. */
+  readonly callers: string | undefined;
+  /** How images name the proxy; undefined for `localhost` and the port that the proxy listens on. */
+  readonly imageHost: string | undefined;
+  /** Further names and addresses that the webhook's certificate is for. */
+  readonly webhookNames: readonly string[];
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+  readonly isPretty: boolean;
+  readonly proxies: ProxySettings;
+}
+
+export const standaloneDefaults = {
+  proxy: '127.0.0.1:7450',
+  webhook: '127.0.0.1:8443',
+  management: '127.0.0.1:9450',
+  certs: '.oci-connector/certs',
+  callers: 'none',
+  drainSeconds: '30',
+  logLevel: 'info',
+} as const;
+
+const flags = z.object({
+  manifests: z.string({ error: '--manifests DIR is needed: the folder of Connectors, Secrets and Namespaces' }).min(1),
+  proxy: z.string(),
+  webhook: z.string(),
+  management: z.string(),
+  certs: z.string().min(1),
+  callers: z.string().min(1),
+  imageHost: z.string().min(1).optional(),
+  webhookName: z.array(z.string().min(1)).default([]),
+  drainSeconds: z.coerce.number({ error: '--drain-seconds is not a number' }).min(0).max(3600),
+  logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
+});
+
+/**
+ * Reads flags and environment.
+ * @throws UsageError
+ */
+export function readStandaloneSettings(
+  given: unknown,
+  environment: NodeJS.ProcessEnv,
+  isTerminal: boolean,
+): StandaloneSettings {
+  const parsed = flags.safeParse(given);
+  if (!parsed.success) throw new UsageError(parsed.error.issues.map((issue) => issue.message).join('; '));
+  const { data } = parsed;
+  const proxy = parseListenAddress(data.proxy, '--proxy');
+  const callers = data.callers === 'none' ? undefined : data.callers;
+  if (callers === undefined && !isLoopback(proxy)) {
+    throw new UsageError(
+      `--callers none lets everybody pull who reaches --proxy ${data.proxy}: listen on 127.0.0.1 or ::1, or name a file of callers`,
+    );
+  }
+  return Object.freeze({
+    manifests: data.manifests,
+    proxy,
+    webhook: parseListenAddress(data.webhook, '--webhook'),
+    management: parseListenAddress(data.management, '--management'),
+    certs: data.certs,
+    callers,
+    imageHost: data.imageHost,
+    webhookNames: data.webhookName,
+    drainMs: data.drainSeconds * 1000,
+    logLevel: data.logLevel,
+    isPretty: isTerminal,
+    proxies: readProxySettings(environment),
+  });
+}
+
+/** The usual names in either case; the lower-case one wins, as with curl and Go. */
+export function readProxySettings(environment: NodeJS.ProcessEnv): ProxySettings {
+  const read = (name: string): string | undefined => environment[name.toLowerCase()] || environment[name] || undefined;
+  return { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };
+}

@@ -1,0 +1,161 @@
+import { join } from 'node:path';
+import type { Server as TlsServer } from 'node:tls';
+import type { FastifyInstance } from 'fastify';
+import { hotReload } from '../certs/hot-reload.ts';
+import { openServingCertificate, type ServingCertificate } from '../certs/serving-certificate.ts';
+import { formatKey } from '../connectors/address.ts';
+import { type FolderStore, openFolderStore } from '../connectors/folder-store.ts';
+import { formatProblem } from '../connectors/manifest.ts';
+import { LocalGrants } from '../credentials/local-grants.ts';
+import { RegistryTransports } from '../credentials/registry-transports.ts';
+import type { Logger } from '../platform/logger.ts';
+import { buildManagement } from '../platform/management.ts';
+import { createMetrics, type Metrics } from '../platform/metrics.ts';
+import { type CallerSource, everyone } from '../proxy/caller.ts';
+import { openCallersFile } from '../proxy/callers-file.ts';
+import { buildProxy } from '../proxy/listener.ts';
+import { defaultPullSecretName } from '../webhook/pull-secret.ts';
+import { buildWebhook } from '../webhook/server.ts';
+import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
+import { observeProxy } from './observe.ts';
+import type { StandaloneSettings } from './standalone-settings.ts';
+
+/** A running standalone process: webhook, proxy and management in one. */
+export interface Standalone {
+  /** `host:port` of each listener. */
+  readonly addresses: { readonly proxy: string; readonly webhook: string; readonly management: string };
+  /** Ends without cutting a request that ends within the grace period. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts everything, or nothing: what was started is closed again when a later part cannot start. Parts close in the
+ * reverse order, so that probes are answered to the end.
+ * @throws Error with a message for people: a bad manifest, a port that is taken, a certificate that cannot be read
+ */
+export async function startStandalone(settings: StandaloneSettings, log: Logger): Promise<Standalone> {
+  await using parts = new AsyncDisposableStack();
+  const metrics = createMetrics();
+  const notReady = new Set(['starting']);
+
+  const store = await openStore(settings, log, metrics);
+  parts.defer(() => store.close());
+  const certificate = await openCertificate(settings, log);
+  parts.defer(() => certificate.close());
+  const management = buildManagement({ metrics, notReady: () => [...notReady] });
+  parts.defer(() => management.close());
+  const managementAddress = await startFastify(management, settings.management);
+
+  const proxyAddress = await startProxy(settings, store, log, metrics, parts);
+  const imageHost = settings.imageHost ?? `localhost:${proxyAddress.port}`;
+  const webhookAddress = await startWebhook(settings, imageHost, store, certificate, log, metrics, parts);
+
+  const addresses = {
+    proxy: formatListenAddress(proxyAddress),
+    webhook: formatListenAddress(webhookAddress),
+    management: formatListenAddress(managementAddress),
+  };
+  notReady.delete('starting');
+  log.info({ ...addresses, imageHost, caFile: join(settings.certs, 'ca.crt') }, 'ready');
+  const started = parts.move();
+  return {
+    addresses,
+    close: async () => {
+      notReady.add('draining');
+      log.info({ graceMs: settings.drainMs }, 'draining');
+      await started.disposeAsync();
+    },
+  };
+}
+
+function openStore(settings: StandaloneSettings, log: Logger, metrics: Metrics): Promise<FolderStore> {
+  return openFolderStore({
+    folder: settings.manifests,
+    onReload: (report, catalogue) => {
+      metrics.connectors.set(catalogue.connectors.length);
+      metrics.manifestProblems.set(report.problems.length);
+      for (const problem of report.problems)
+        log.error({ at: formatProblem(problem) }, 'manifest is bad: its last good version goes on');
+      if (report.skipped.length > 0) log.warn({ kinds: report.skipped }, 'documents of other kinds are passed over');
+      for (const { key, problems } of catalogue.connectors) {
+        for (const { reason, message } of problems) log.warn({ connector: formatKey(key), reason }, message);
+      }
+      log.info({ connectors: catalogue.connectors.length }, 'manifests read');
+    },
+  });
+}
+
+function openCertificate(settings: StandaloneSettings, log: Logger): Promise<ServingCertificate> {
+  const names = new Set(['localhost', '127.0.0.1', '::1', ...settings.webhookNames]);
+  if (!['0.0.0.0', '::'].includes(settings.webhook.host)) names.add(settings.webhook.host);
+  return openServingCertificate({
+    directory: settings.certs,
+    names: [...names],
+    onError: (err) => log.error({ err }, 'the certificate could not be checked: the current one goes on'),
+  });
+}
+
+async function startProxy(
+  settings: StandaloneSettings,
+  store: FolderStore,
+  log: Logger,
+  metrics: Metrics,
+  parts: AsyncDisposableStack,
+): Promise<ListenAddress> {
+  const callers = await openCallers(settings, log, parts);
+  const transports = new RegistryTransports({ proxies: settings.proxies });
+  parts.defer(() => transports.close());
+  const grants = new LocalGrants({
+    transports,
+    onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
+  });
+  const proxy = buildProxy({ store, callers, grants, transports, observe: observeProxy(log, metrics, store) });
+  const address = await listen(proxy.server, settings.proxy);
+  parts.defer(() => proxy.drain(settings.drainMs));
+  return address;
+}
+
+async function openCallers(
+  settings: StandaloneSettings,
+  log: Logger,
+  parts: AsyncDisposableStack,
+): Promise<CallerSource> {
+  if (settings.callers === undefined) return everyone;
+  const callers = await openCallersFile(settings.callers, {
+    onReload: (error) => {
+      if (error === undefined) log.info({ file: settings.callers }, 'callers read');
+      else log.error({ at: error.message }, 'callers file is bad: its last good version goes on');
+    },
+  });
+  parts.defer(() => callers.close());
+  return callers;
+}
+
+async function startWebhook(
+  settings: StandaloneSettings,
+  imageHost: string,
+  store: FolderStore,
+  certificate: ServingCertificate,
+  log: Logger,
+  metrics: Metrics,
+  parts: AsyncDisposableStack,
+): Promise<ListenAddress> {
+  const webhook = buildWebhook({
+    store,
+    proxyHost: imageHost,
+    pullSecretName: defaultPullSecretName,
+    https: {},
+    logger: log,
+    onDecision: ({ images }) => {
+      for (const { reason } of images) metrics.reviewedImages.inc({ reason });
+    },
+  });
+  parts.defer(() => webhook.close());
+  parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
+  return startFastify(webhook, settings.webhook);
+}
+
+async function startFastify(app: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
+  await app.ready();
+  return listen(app.server, address);
+}

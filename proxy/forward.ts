@@ -1,0 +1,259 @@
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ResolvedConnector } from '../connectors/connector.ts';
+import { apiRepository } from '../connectors/image-reference.ts';
+import { isWithinPath } from '../connectors/registry-address.ts';
+import { type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
+import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
+import { ProxyError } from '../platform/errors.ts';
+import { networkErrorCode, toProxyError } from '../platform/network-error.ts';
+import { type RegistryTransport, TargetForbiddenError } from '../platform/transport.ts';
+import type { KnownCaller } from './caller.ts';
+import { upstreamHeaders } from './headers.ts';
+import { rewriteLink } from './link.ts';
+import type { Operation } from './operation.ts';
+import { type Outcome, type Progress, relay, type Verdict } from './relay.ts';
+import { continues, missingRange } from './resumption.ts';
+import type { Route } from './route.ts';
+
+export interface ForwardOptions {
+  readonly grants: GrantSource;
+  readonly transport: RegistryTransport;
+  readonly connector: ResolvedConnector;
+  readonly caller: KnownCaller;
+  readonly route: Extract<Route, { kind: 'repository' }>;
+  readonly operation: Operation;
+  readonly signal: AbortSignal;
+  /** 0 ≤ n < 1; spreads retries. */
+  readonly random: () => number;
+}
+
+type Held = Extract<Outcome, { kind: 'held' }>;
+
+const redirectsMax = 5;
+/** A blob that breaks off is continued this often as long as each attempt brings bytes. */
+const resumptionsMax = 5;
+const retryAfterMs = 100;
+const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+
+/** Failures that another attempt would only repeat. */
+const lastingFailures: ReadonlySet<string> = new Set([
+  'UND_ERR_HEADERS_TIMEOUT',
+  'ENOTFOUND',
+  'UND_ERR_HEADERS_OVERFLOW',
+]);
+
+/**
+ * Carries one read of the registry API through: gets a grant, sends the request, and answers the caller with what
+ * comes back. It retries once before the first byte, renews a grant that was refused, follows redirects or hands them
+ * on, and continues a blob that broke off.
+ * @throws ProxyError as long as the caller has seen nothing; what breaks later breaks the caller's connection
+ */
+export async function forward(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ForwardOptions,
+): Promise<void> {
+  await new Forwarding(request, response, options).run();
+}
+
+class Forwarding {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #options: ForwardOptions;
+  readonly #want: GrantWant;
+  readonly #headers: Record<string, string | string[]>;
+  readonly #registryUrl: URL;
+  /** Where the next request goes: the registry, or where it sent us. */
+  #url: URL;
+  #grant: Grant = { kind: 'anonymous' };
+  #isReauthorized = false;
+  #isRetried = false;
+  #redirects = 0;
+  #resumptions = 0;
+  #broken: Progress | undefined;
+  /** Bytes that had been sent when the blob was last continued. */
+  #resumedAt = -1;
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: ForwardOptions) {
+    this.#request = request;
+    this.#response = response;
+    this.#options = options;
+    const { connector, route, caller, operation } = options;
+    const repository = apiRepository(connector.address.registries[0] ?? '', route.repository);
+    operation.repository = repository;
+    if (!isWithinPath(repository, connector.address.pathPrefix)) {
+      const message = `it serves ${connector.address.pathPrefix} and what is below, and not ${repository}`;
+      throw new ProxyError('REPOSITORY_OUTSIDE', message);
+    }
+    this.#want = { connector, repository, actions: ['pull'], caller };
+    this.#headers = upstreamHeaders(request.headers);
+    this.#registryUrl = new URL(`${connector.address.origin}/v2/${repository}/${route.tail}${route.query}`);
+    this.#url = this.#registryUrl;
+  }
+
+  async run(): Promise<void> {
+    this.#grant = await this.#options.grants.grant(this.#want, this.#options.signal);
+    for (let isDone = false; !isDone; ) {
+      const outcome = await this.#send();
+      isDone = await this.#settle(outcome);
+    }
+  }
+
+  #send(): Promise<Outcome> {
+    const { transport } = this.#options;
+    return relay(
+      transport.dispatcherFor(this.#url),
+      {
+        origin: this.#url.origin,
+        path: this.#url.pathname + this.#url.search,
+        method: this.#request.method as 'GET' | 'HEAD',
+        headers: this.#requestHeaders(),
+      },
+      this.#response,
+      {
+        verdict: (status, headers) => this.#verdict(status, headers),
+        rewrite: (headers) => this.#rewrite(headers),
+        continued: this.#broken,
+      },
+    );
+  }
+
+  /** Grants are for the registry's own origin: storage refuses two means of authentication, and must not see ours. */
+  #requestHeaders(): Record<string, string | string[]> {
+    const headers = { ...this.#headers };
+    if (this.#grant.kind === 'authorization' && this.#isAtRegistry()) headers['authorization'] = this.#grant.value;
+    const range = this.#broken === undefined ? undefined : missingRange(this.#broken);
+    if (range !== undefined) headers['range'] = range;
+    return headers;
+  }
+
+  #isAtRegistry(): boolean {
+    return this.#url.origin === this.#registryUrl.origin;
+  }
+
+  #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
+    const isRefused = status === 401 || status === 403;
+    const isRedirect = status >= 300 && status < 400 && headers.location !== undefined;
+    if (isRefused || isRedirect) return 'hold';
+    if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
+    return passingFailures.has(status) && !this.#isRetried ? 'hold' : 'relay';
+  }
+
+  #rewrite(headers: OutgoingHttpHeaders): void {
+    const { route } = this.#options;
+    if (headers['link'] === undefined) return;
+    const link = rewriteLink(String(headers['link']), route.base + route.tail, route.tail);
+    if (link === undefined) delete headers['link'];
+    else headers['link'] = link;
+  }
+
+  /** What an outcome leads to; true when the caller has been answered. */
+  async #settle(outcome: Outcome): Promise<boolean> {
+    const { operation, signal } = this.#options;
+    if (outcome.kind === 'relayed') {
+      this.#note(outcome.progress);
+      this.#response.end();
+      return true;
+    }
+    if (signal.aborted) throw signal.reason;
+    if (outcome.kind === 'broken') {
+      this.#note(outcome.progress);
+      return this.#resume(outcome.progress, outcome.error);
+    }
+    if (this.#broken !== undefined)
+      return this.#resume(this.#broken, new Error('the registry does not continue the blob'));
+    if (outcome.kind === 'failed') return this.#retryAfterFailure(outcome.error);
+    operation.status = outcome.status;
+    if (outcome.status >= 300 && outcome.status < 400) return this.#redirect(outcome);
+    if (outcome.status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(outcome);
+    if (outcome.status === 401 || outcome.status === 403) throw this.#denial(outcome);
+    return this.#retry();
+  }
+
+  #note(progress: Progress): void {
+    const { operation } = this.#options;
+    operation.status = progress.status;
+    operation.bytes = progress.sent;
+    const digest = progress.headers['docker-content-digest'];
+    if (typeof digest === 'string') operation.digest = digest;
+  }
+
+  async #retryAfterFailure(error: Error): Promise<boolean> {
+    const isLasting = error instanceof TargetForbiddenError || lastingFailures.has(networkErrorCode(error));
+    if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
+    return this.#retry();
+  }
+
+  /** Once more from the registry on: a redirect that led to a failure may lead elsewhere now. */
+  async #retry(): Promise<boolean> {
+    this.#isRetried = true;
+    this.#url = this.#registryUrl;
+    await this.#pause();
+    return false;
+  }
+
+  async #pause(): Promise<void> {
+    const { random, signal } = this.#options;
+    await delay(retryAfterMs * (0.5 + random()), undefined, { signal });
+  }
+
+  async #resume(progress: Progress, error: Error): Promise<boolean> {
+    const isNamedByDigest = this.#options.route.endpoint.kind === 'blobs';
+    const isHopeless = !isNamedByDigest || progress.sent <= this.#resumedAt || missingRange(progress) === undefined;
+    if (isHopeless || this.#resumptions >= resumptionsMax) throw error;
+    this.#resumptions += 1;
+    this.#resumedAt = progress.sent;
+    this.#broken = progress;
+    this.#url = this.#registryUrl;
+    await this.#pause();
+    return false;
+  }
+
+  async #reauthorize(answer: Held): Promise<boolean> {
+    this.#isReauthorized = true;
+    const refused = { grant: this.#grant, challenge: answer.headers['www-authenticate'] };
+    const renewed = await this.#options.grants.grant({ ...this.#want, refused }, this.#options.signal);
+    if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
+    this.#grant = renewed;
+    this.#url = this.#registryUrl;
+    return false;
+  }
+
+  /** The registry's refusal in our words: its challenge is not the caller's to answer. */
+  #denial(answer: Held): ProxyError {
+    const { connector } = this.#options;
+    if (!this.#isAtRegistry()) {
+      return new ProxyError('UPSTREAM_PROTOCOL', `the blob storage ${this.#url.host} refused with ${answer.status}`);
+    }
+    const said = whatRegistrySaidTo(this.#grant, connector, this.#want.repository, answer.body);
+    const who =
+      connector.secret === undefined ? 'access without a credential (the connector has none)' : 'its credential';
+    const suffix = said === '' ? '' : `: ${said}`;
+    const message = `the registry ${this.#url.host} refused ${who} for ${this.#want.repository} with ${answer.status}${suffix}`;
+    return new ProxyError('UPSTREAM_DENIED', message);
+  }
+
+  /** Blob storage on another host is the caller's to fetch from, so that the bytes bypass us; the rest we follow. */
+  async #redirect(answer: Held): Promise<boolean> {
+    const { connector, route, transport, operation } = this.#options;
+    const url = await transport.target(String(answer.headers.location), this.#url.href);
+    const isElsewhere = url.origin !== this.#registryUrl.origin;
+    if (route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover') {
+      const digest = answer.headers['docker-content-digest'];
+      operation.handedTo = url.host;
+      const headers = { location: url.href, 'content-length': '0', ...(digest && { 'docker-content-digest': digest }) };
+      this.#response.writeHead(answer.status, headers).end();
+      return true;
+    }
+    this.#redirects += 1;
+    if (this.#redirects > redirectsMax) {
+      throw new ProxyError(
+        'UPSTREAM_PROTOCOL',
+        `the registry sent us on more than ${redirectsMax} times, last to ${url.host}`,
+      );
+    }
+    this.#url = url;
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+
+/** RFC 9110, section 7.6.1, and the older `Keep-Alive` and `Proxy-Connection`. */
+const hopByHop = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+] as const;
+
+/**
+ * What a caller says and a registry must not hear. `Forwarded` and its kin make registries build addresses, of token
+ * realms among others, from a name that the caller chose.
+ */
+const notUpstream: ReadonlySet<string> = new Set([
+  ...hopByHop,
+  'authorization',
+  'content-length',
+  'cookie',
+  'expect',
+  'forwarded',
+  'host',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-proto',
+  'x-forwarded-server',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+]);
+
+/**
+ * What a registry says and a caller must not hear: its challenge, which is ours to answer; cookies, because a session
+ * that our credential opened is as good as the credential; promises about a host name that is not ours.
+ */
+const notDownstream: ReadonlySet<string> = new Set([
+  ...hopByHop,
+  'alt-svc',
+  'authentication-info',
+  'proxy-authentication-info',
+  'set-cookie',
+  'set-cookie2',
+  'strict-transport-security',
+  'www-authenticate',
+]);
+
+/** The names that a `Connection` header declares to be of this hop only. */
+function connectionNames(connection: string | string[] | undefined): readonly string[] | undefined {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined;
+  return String(connection)
+    .split(',')
+    .map((name) => name.trim().toLowerCase());
+}
+
+function without(headers: IncomingHttpHeaders, dropped: ReadonlySet<string>): Record<string, string | string[]> {
+  const ofThisHop = connectionNames(headers.connection);
+  const kept: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined || dropped.has(name) || ofThisHop?.includes(name)) continue;
+    kept[name] = value;
+  }
+  return kept;
+}
+
+/** The headers of a caller's request that go to the registry. */
+export function upstreamHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  return without(headers, notUpstream);
+}
+
+/** The headers of a registry's answer that go to the caller. */
+export function downstreamHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  return without(headers, notDownstream);
+}

@@ -1,0 +1,199 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type ConnectorKey, formatKey } from '../connectors/address.ts';
+import type { ConnectorStore } from '../connectors/catalogue.ts';
+import type { GrantSource } from '../credentials/grant.ts';
+import type { RegistryTransports } from '../credentials/registry-transports.ts';
+import { ProxyError } from '../platform/errors.ts';
+import { toProxyError } from '../platform/network-error.ts';
+import { type CallerSource, type KnownCaller, tokenOf } from './caller.ts';
+import { forward } from './forward.ts';
+import type { Operation, OperationObserver } from './operation.ts';
+import { parseRoute, type Route } from './route.ts';
+
+export interface ProxyOptions {
+  readonly store: ConnectorStore;
+  readonly callers: CallerSource;
+  readonly grants: GrantSource;
+  readonly transports: RegistryTransports;
+  readonly observe?: OperationObserver;
+  /** 0 ≤ n < 1. */
+  readonly random?: () => number;
+  /** A connection on which nothing moves for this long is cut. */
+  readonly idleMs?: number;
+}
+
+export interface Proxy {
+  /** Not listening yet. */
+  readonly server: Server;
+  /** Takes no new connection, lets requests under way end for at most `graceMs`, then cuts them. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Longer than the registry may take for two attempts. */
+const defaultIdleMs = 300_000;
+
+/**
+ * Builds the proxy: a registry for its callers, a caller of the registries behind it. It is plain `node:http`, because
+ * a framework's share of a small request is more than ours (bench/README.md).
+ */
+export function buildProxy(options: ProxyOptions): Proxy {
+  let isDraining = false;
+  const server = createServer(
+    { keepAliveTimeout: 75_000, headersTimeout: 30_000, maxHeaderSize: 32_768, requireHostHeader: true },
+    (request, response) => {
+      // A connection that stays open would keep a draining server waiting.
+      if (isDraining) response.shouldKeepAlive = false;
+      void answer(request, response, options);
+    },
+  );
+  server.setTimeout(options.idleMs ?? defaultIdleMs);
+  return {
+    server,
+    drain: (graceMs) => {
+      isDraining = true;
+      return drain(server, graceMs);
+    },
+  };
+}
+
+function drain(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearInterval(idle);
+      clearTimeout(cut);
+      resolve();
+    });
+  });
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: ProxyOptions): Promise<void> {
+  const startedAt = performance.now();
+  const operation: Operation = { method: request.method ?? '', status: 0, bytes: 0, durationMs: 0 };
+  let cause: unknown;
+  try {
+    await serve(request, response, options, operation);
+  } catch (error) {
+    cause = refuse(request, response, operation, error);
+  }
+  operation.durationMs = performance.now() - startedAt;
+  options.observe?.(operation, cause);
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ProxyOptions,
+  operation: Operation,
+): Promise<void> {
+  const route = parseRoute(request.url ?? '', request.headers.host);
+  const caller = identify(request, options.callers);
+  operation.caller = caller.name;
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new ProxyError('METHOD_UNSUPPORTED', `${request.method} is not served: this proxy is for pulls`, {
+      headers: { allow: 'GET, HEAD' },
+    });
+  }
+  if (route.kind === 'base') return answerBase(response, operation);
+  describe(operation, route);
+  await pull(request, response, options, operation, route, caller);
+}
+
+async function pull(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ProxyOptions,
+  operation: Operation,
+  route: Extract<Route, { kind: 'repository' }>,
+  caller: KnownCaller,
+): Promise<void> {
+  // Asked before the connector is looked up: who may not use it is not told whether it is there.
+  if (!caller.may('pull', route.connector)) {
+    throw new ProxyError('ACCESS_DENIED', `${caller.name} may not pull through it`);
+  }
+  const connector = options.store.catalogue.connector(route.connector);
+  if (connector === undefined) throw new ProxyError('CONNECTOR_UNKNOWN', 'there is no such connector');
+  const problem = connector.problems[0];
+  if (problem !== undefined) throw new ProxyError('CONNECTOR_UNUSABLE', `${problem.reason}: ${problem.message}`);
+  const departure = new AbortController();
+  const onClose = (): void => departure.abort(new DOMException('the caller went away', 'AbortError'));
+  response.once('close', onClose);
+  try {
+    await forward(request, response, {
+      grants: options.grants,
+      transport: options.transports.for(connector),
+      connector,
+      caller,
+      route,
+      operation,
+      signal: departure.signal,
+      random: options.random ?? Math.random,
+    });
+  } catch (error) {
+    throw toProxyError(error, new URL(connector.address.origin).host);
+  } finally {
+    response.off('close', onClose);
+  }
+}
+
+function identify(request: IncomingMessage, callers: CallerSource): KnownCaller {
+  const token = tokenOf(request.headers.authorization);
+  const caller = callers.identify(token);
+  if (caller !== undefined) return caller;
+  const message =
+    token === undefined
+      ? 'a token is needed: send it as the password of Basic authentication, with any user name, or as Bearer'
+      : 'the token is not known here';
+  throw new ProxyError('CALLER_UNKNOWN', message, { headers: { 'www-authenticate': 'Basic realm="oci-connector"' } });
+}
+
+function describe(operation: Operation, { connector, endpoint }: Extract<Route, { kind: 'repository' }>): void {
+  operation.connector = connector;
+  operation.endpoint = endpoint.kind;
+  operation.action = 'pull';
+  if (endpoint.kind === 'manifests') operation.reference = endpoint.reference;
+  if (endpoint.kind === 'blobs' || endpoint.kind === 'referrers') operation.reference = endpoint.digest;
+}
+
+function answerBase(response: ServerResponse, operation: Operation): void {
+  operation.endpoint = 'base';
+  operation.status = 200;
+  response.writeHead(200, {
+    'content-type': 'application/json',
+    'content-length': '2',
+    'docker-distribution-api-version': 'registry/2.0',
+  });
+  response.end('{}');
+}
+
+/** Answers with an error, or breaks off an answer that has begun. Returns what deserves a line in the log. */
+function refuse(request: IncomingMessage, response: ServerResponse, operation: Operation, error: unknown): unknown {
+  if (response.headersSent || response.destroyed) {
+    operation.error = response.destroyed ? 'CANCELLED' : 'BROKEN';
+    response.destroy();
+    return operation.error === 'BROKEN' ? error : undefined;
+  }
+  const isKnown = error instanceof ProxyError;
+  const refusal = isKnown ? error : new ProxyError('INTERNAL', 'an error that should not be; the log has more');
+  operation.error = refusal.code;
+  operation.status = refusal.status;
+  send(request, response, refusal, operation.connector);
+  return isKnown ? (error.cause ?? error) : error;
+}
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: ProxyError,
+  connector: ConnectorKey | undefined,
+): void {
+  const body = refusal.toBody(connector === undefined ? undefined : formatKey(connector));
+  response.writeHead(refusal.status, {
+    ...refusal.headers,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'docker-distribution-api-version': 'registry/2.0',
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}

@@ -1,0 +1,29 @@
+import type { ConnectorKey } from '../connectors/address.ts';
+import type { Action, Caller } from '../credentials/grant.ts';
+
+/** One request and how it ended: what an audit line and the metrics are made of. It holds no token and no query. */
+export interface Operation {
+  readonly method: string;
+  caller?: Caller['name'];
+  connector?: ConnectorKey;
+  /** As the registry's API names it. */
+  repository?: string;
+  endpoint?: 'base' | 'manifests' | 'blobs' | 'tags' | 'referrers';
+  /** Tag or digest that was asked for. */
+  reference?: string;
+  /** Digest that was answered with, where the registry said it. */
+  digest?: string;
+  action?: Action;
+  /** Host that the caller was sent to for the bytes. */
+  handedTo?: string;
+  /** Status that the caller got; 0 when the connection was broken before there was one. */
+  status: number;
+  /** Bytes of the body that went through us. */
+  bytes: number;
+  durationMs: number;
+  /** Code of the catalogue, or `BROKEN` for an answer that was cut, or `CANCELLED` for a caller that went away. */
+  error?: string;
+}
+
+/** Whoever wants to know of each operation when it has ended. It must not throw. */
+export type OperationObserver = (operation: Operation, cause?: unknown) => void;

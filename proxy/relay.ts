@@ -1,0 +1,142 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { downstreamHeaders } from './headers.ts';
+
+/** What to do with an answer once its head is there: stream it to the caller, or hold it for a decision. */
+export type Verdict = 'relay' | 'hold';
+
+/** How far the body of a relayed answer got. */
+export interface Progress {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Bytes of the body handed to the caller. */
+  sent: number;
+}
+
+/** How one request to the registry ended. */
+export type Outcome =
+  | { readonly kind: 'relayed'; readonly progress: Progress }
+  /** The answer broke off after its head had gone to the caller. */
+  | { readonly kind: 'broken'; readonly progress: Progress; readonly error: Error }
+  /** An answer of which the caller has seen nothing; the body is read up to a bound. */
+  | { readonly kind: 'held'; readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string }
+  /** Nothing came back. */
+  | { readonly kind: 'failed'; readonly error: Error };
+
+export interface RelayOptions {
+  /** Decides by status and headers; called once. */
+  verdict(status: number, headers: IncomingHttpHeaders): Verdict;
+  /** Changes the headers that the caller gets. */
+  rewrite?(headers: OutgoingHttpHeaders): void;
+  /** A body that goes on where an earlier one broke off: its head has been sent. */
+  continued?: Progress | undefined;
+}
+
+/** Of a held answer nobody needs more: it is an error body, a redirect, a challenge. */
+const heldBytesMax = 16_384;
+
+/**
+ * Sends one request and streams the answer into `response`. Back-pressure goes both ways: a caller that does not read
+ * stops our reading from the registry, and a caller that goes away ends the request. It never ends a body that came
+ * short: whoever called decides whether to go on or to break the connection.
+ */
+export function relay(
+  dispatcher: Dispatcher,
+  request: Dispatcher.DispatchOptions,
+  response: ServerResponse,
+  options: RelayOptions,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const handler = new Relay(response, options, resolve);
+    try {
+      dispatcher.dispatch(request, handler);
+    } catch (error) {
+      handler.onResponseError(undefined, error as Error);
+    }
+  });
+}
+
+class Relay implements Dispatcher.DispatchHandler {
+  readonly #response: ServerResponse;
+  readonly #options: RelayOptions;
+  readonly #resolve: (outcome: Outcome) => void;
+  readonly #onClose = (): void => this.#cancel();
+  readonly #onDrain = (): void => this.#controller?.resume();
+  #controller: Dispatcher.DispatchController | undefined;
+  #progress: Progress | undefined;
+  #held: { status: number; headers: IncomingHttpHeaders; chunks: Buffer[]; length: number } | undefined;
+  #isSettled = false;
+
+  constructor(response: ServerResponse, options: RelayOptions, resolve: (outcome: Outcome) => void) {
+    this.#response = response;
+    this.#options = options;
+    this.#resolve = resolve;
+    response.on('close', this.#onClose);
+    response.on('drain', this.#onDrain);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#response.destroyed) this.#cancel();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return;
+    if (this.#options.verdict(status, headers) === 'hold') {
+      this.#held = { status, headers, chunks: [], length: 0 };
+      return;
+    }
+    if (this.#options.continued === undefined) this.#sendHead(status, headers);
+    this.#progress = this.#options.continued ?? { status, headers, sent: 0 };
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#progress !== undefined) {
+      this.#progress.sent += chunk.length;
+      if (!this.#response.write(chunk)) controller.pause();
+    } else if (this.#held !== undefined && this.#held.length < heldBytesMax) {
+      this.#held.chunks.push(chunk);
+      this.#held.length += chunk.length;
+    } else {
+      // The rest of a held answer is not worth its bytes, and neither is the connection.
+      this.#settleHeld();
+      controller.abort(new DOMException('the rest is not read', 'AbortError'));
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#progress !== undefined) this.#settle({ kind: 'relayed', progress: this.#progress });
+    else this.#settleHeld();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    if (this.#progress !== undefined) this.#settle({ kind: 'broken', progress: this.#progress, error });
+    else if (this.#held !== undefined) this.#settleHeld();
+    else this.#settle({ kind: 'failed', error });
+  }
+
+  #sendHead(status: number, upstream: IncomingHttpHeaders): void {
+    const headers = downstreamHeaders(upstream);
+    this.#options.rewrite?.(headers);
+    this.#response.writeHead(status, headers);
+  }
+
+  #settleHeld(): void {
+    if (this.#held === undefined) return;
+    const { status, headers, chunks } = this.#held;
+    this.#settle({ kind: 'held', status, headers, body: Buffer.concat(chunks).toString('utf8') });
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#response.off('close', this.#onClose);
+    this.#response.off('drain', this.#onDrain);
+    this.#resolve(outcome);
+  }
+
+  #cancel(): void {
+    const error = new DOMException('the caller went away', 'AbortError');
+    this.#controller?.abort(error);
+  }
+}

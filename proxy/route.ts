@@ -1,0 +1,93 @@
+import { type ConnectorKey, parseConnectorHost, parseConnectorPath } from '../connectors/address.ts';
+import { isDigest, isRepository, isTag } from '../connectors/image-reference.ts';
+import { ProxyError } from '../platform/errors.ts';
+
+/** What a request asks of the registry API (distribution-spec 1.1, «Endpoints»). */
+export type Endpoint =
+  | { readonly kind: 'manifests'; readonly reference: string }
+  | { readonly kind: 'blobs'; readonly digest: string }
+  | { readonly kind: 'tags' }
+  | { readonly kind: 'referrers'; readonly digest: string };
+
+export type Route =
+  /** `/v2/`: is there a registry, and who am I to it. */
+  | { readonly kind: 'base' }
+  | {
+      readonly kind: 'repository';
+      readonly connector: ConnectorKey;
+      /** As the caller names it, without the connector. */
+      readonly repository: string;
+      readonly endpoint: Endpoint;
+      /** What the caller wrote before the endpoint: `/v2/` and the name in path or host form. */
+      readonly base: string;
+      /** `manifests/v1`, `tags/list`, … */
+      readonly tail: string;
+      /** The query with its question mark, or empty; handed through as it is. */
+      readonly query: string;
+    };
+
+const tailForms: readonly { readonly pattern: RegExp; endpoint(argument: string): Endpoint }[] = [
+  { pattern: /^(.+)\/(manifests\/([^/]+))$/, endpoint: (reference) => ({ kind: 'manifests', reference }) },
+  { pattern: /^(.+)\/(blobs\/([^/]+))$/, endpoint: (digest) => ({ kind: 'blobs', digest }) },
+  { pattern: /^(.+)\/(tags\/list)$/, endpoint: () => ({ kind: 'tags' }) },
+  { pattern: /^(.+)\/(referrers\/([^/]+))$/, endpoint: (digest) => ({ kind: 'referrers', digest }) },
+];
+
+const targetLengthMax = 8192;
+
+/**
+ * Reads a request target. Names are taken as they stand: they need no percent signs and no dots as components, so
+ * nothing is decoded or resolved that could name another connector or another path upstream.
+ * @throws ProxyError NAME_INVALID, REQUEST_INVALID or ROUTE_UNKNOWN
+ */
+export function parseRoute(target: string, host: string | undefined): Route {
+  if (target.length > targetLengthMax) throw new ProxyError('REQUEST_INVALID', 'the request target is too long');
+  if (!target.startsWith('/')) throw new ProxyError('REQUEST_INVALID', 'this is a registry, not a forward proxy');
+  const question = target.indexOf('?');
+  const path = question === -1 ? target : target.slice(0, question);
+  const query = question === -1 ? '' : target.slice(question);
+  if (path === '/v2/' || path === '/v2') return { kind: 'base' };
+  if (!path.startsWith('/v2/'))
+    throw new ProxyError('ROUTE_UNKNOWN', `there is nothing here: the registry API is below /v2/`);
+  const name = path.slice('/v2/'.length);
+  const named = parseConnectorPath(name) ?? connectorOfHost(host, name);
+  if (named === undefined) {
+    const hint = 'write /v2/namespaces/<namespace>/connectors/<connector>/<repository>/…';
+    throw new ProxyError('ROUTE_UNKNOWN', `the address names no connector: ${hint}`);
+  }
+  return { ...parseEndpoint(named.rest, path, query), connector: named.connector };
+}
+
+function connectorOfHost(host: string | undefined, rest: string) {
+  const connector = host === undefined ? undefined : parseConnectorHost(host);
+  return connector === undefined ? undefined : { connector, rest };
+}
+
+type EndpointPart = Omit<Extract<Route, { kind: 'repository' }>, 'connector'>;
+
+function parseEndpoint(rest: string, path: string, query: string): EndpointPart {
+  for (const { pattern, endpoint } of tailForms) {
+    const match = pattern.exec(rest);
+    if (match === null) continue;
+    const [, repository = '', tail = '', argument = ''] = match;
+    if (!isRepository(repository))
+      throw new ProxyError('NAME_INVALID', `"${printable(repository)}" is not a repository name`);
+    const found = endpoint(argument);
+    checkArgument(found, argument);
+    return { kind: 'repository', repository, endpoint: found, tail, base: path.slice(0, -tail.length), query };
+  }
+  throw new ProxyError(
+    'ROUTE_UNKNOWN',
+    'there is no such endpoint; there are manifests, blobs, tags/list and referrers',
+  );
+}
+
+function checkArgument(endpoint: Endpoint, argument: string): void {
+  const isValid = endpoint.kind === 'tags' || isDigest(argument) || (endpoint.kind === 'manifests' && isTag(argument));
+  if (isValid) return;
+  const wanted = endpoint.kind === 'manifests' ? 'a tag or digest' : 'a digest';
+  throw new ProxyError('REFERENCE_INVALID', `"${printable(argument)}" is not ${wanted}`);
+}
+
+/** Callers' text in messages: short, and without what could be taken for markup or a second line. */
+const printable = (text: string): string => text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
