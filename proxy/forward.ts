@@ -30,6 +30,7 @@ export interface ForwardOptions {
 
 type Held = Extract<Outcome, { kind: 'held' }>;
 
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const redirectsMax = 5;
 /** A blob that breaks off is continued this often as long as each attempt brings bytes. */
 const resumptionsMax = 5;
@@ -134,7 +135,7 @@ class Forwarding {
 
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
     const isRefused = status === 401 || status === 403;
-    const isRedirect = status >= 300 && status < 400 && headers.location !== undefined;
+    const isRedirect = redirects.has(status) && headers.location !== undefined;
     if (isRefused || isRedirect) return 'hold';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
     return passingFailures.has(status) && !this.#isRetried ? 'hold' : 'relay';
@@ -150,7 +151,7 @@ class Forwarding {
 
   /** What an outcome leads to; true when the caller has been answered. */
   async #settle(outcome: Outcome): Promise<boolean> {
-    const { operation, signal } = this.#options;
+    const { signal } = this.#options;
     if (outcome.kind === 'relayed') {
       this.#note(outcome.progress);
       this.#response.end();
@@ -161,13 +162,22 @@ class Forwarding {
       this.#note(outcome.progress);
       return this.#resume(outcome.progress, outcome.error);
     }
+    return outcome.kind === 'failed' ? this.#afterFailure(outcome.error) : this.#afterHeld(outcome);
+  }
+
+  async #afterHeld(answer: Held): Promise<boolean> {
+    if (redirects.has(answer.status)) return this.#redirect(answer);
+    if (answer.status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(answer);
     if (this.#broken !== undefined)
-      return this.#resume(this.#broken, new Error('the registry does not continue the blob'));
-    if (outcome.kind === 'failed') return this.#retryAfterFailure(outcome.error);
-    operation.status = outcome.status;
-    if (outcome.status >= 300 && outcome.status < 400) return this.#redirect(outcome);
-    if (outcome.status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(outcome);
-    if (outcome.status === 401 || outcome.status === 403) throw this.#denial(outcome);
+      return this.#resume(this.#broken, new Error(`it is not continued: ${answer.status}`));
+    if (answer.status === 401 || answer.status === 403) throw this.#denial(answer);
+    return this.#retry();
+  }
+
+  async #afterFailure(error: Error): Promise<boolean> {
+    if (this.#broken !== undefined) return this.#resume(this.#broken, error);
+    const isLasting = error instanceof TargetForbiddenError || lastingFailures.has(networkErrorCode(error));
+    if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
     return this.#retry();
   }
 
@@ -179,23 +189,18 @@ class Forwarding {
     if (typeof digest === 'string') operation.digest = digest;
   }
 
-  async #retryAfterFailure(error: Error): Promise<boolean> {
-    const isLasting = error instanceof TargetForbiddenError || lastingFailures.has(networkErrorCode(error));
-    if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
-    return this.#retry();
-  }
-
   /** Once more from the registry on: a redirect that led to a failure may lead elsewhere now. */
-  async #retry(): Promise<boolean> {
+  #retry(): Promise<boolean> {
     this.#isRetried = true;
-    this.#url = this.#registryUrl;
-    await this.#pause();
-    return false;
+    return this.#again();
   }
 
-  async #pause(): Promise<void> {
+  async #again(): Promise<boolean> {
     const { random, signal } = this.#options;
     await delay(retryAfterMs * (0.5 + random()), undefined, { signal });
+    this.#url = this.#registryUrl;
+    this.#redirects = 0;
+    return false;
   }
 
   async #resume(progress: Progress, error: Error): Promise<boolean> {
@@ -205,9 +210,9 @@ class Forwarding {
     this.#resumptions += 1;
     this.#resumedAt = progress.sent;
     this.#broken = progress;
-    this.#url = this.#registryUrl;
-    await this.#pause();
-    return false;
+    // Much time may have gone by since the grant was made.
+    this.#isReauthorized = false;
+    return this.#again();
   }
 
   async #reauthorize(answer: Held): Promise<boolean> {
@@ -239,8 +244,11 @@ class Forwarding {
     const { connector, route, transport, operation } = this.#options;
     const url = await transport.target(String(answer.headers.location), this.#url.href);
     const isElsewhere = url.origin !== this.#registryUrl.origin;
-    if (route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover') {
+    const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover';
+    // A body that is being continued can no longer be handed over: its head is with the caller.
+    if (isHandedOver && this.#broken === undefined) {
       const digest = answer.headers['docker-content-digest'];
+      operation.status = answer.status;
       operation.handedTo = url.host;
       const headers = { location: url.href, 'content-length': '0', ...(digest && { 'docker-content-digest': digest }) };
       this.#response.writeHead(answer.status, headers).end();
