@@ -1,0 +1,23 @@
+/** How each real part is had: built from test/tools, or a Debian package, or installed by hand. */
+export const partSources = {
+  registry: 'node test/tools/build.ts registry',
+  crane: 'node test/tools/build.ts crane',
+  reference: 'node test/tools/build.ts reference',
+  htpasswd: 'node test/tools/build.ts htpasswd',
+  skopeo: 'apt-get install skopeo',
+  containerd: 'apt-get install containerd',
+  ctr: 'apt-get install containerd',
+  runc: 'apt-get install runc',
+  'docker-registry': 'apt-get install docker-registry',
+  nginx: 'apt-get install nginx-light',
+  openssl: 'apt-get install openssl',
+  setpriv: 'apt-get install util-linux',
+  unshare: 'apt-get install util-linux',
+  go: 'install Go 1.26 and put it on PATH',
+} as const;
+
+export type PartName = keyof typeof partSources;
+
+export function isPartName(name: string): name is PartName {
+  return name in partSources;
+}

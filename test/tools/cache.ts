@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+
+/** A Go module whose commands the tests run as real parts. */
+export interface ToolModule {
+  /** First part of the names of its cache folders: letters only. */
+  readonly name: string;
+  /** Absolute path of the folder that holds its go.mod. */
+  readonly folder: string;
+  /** The Go package of each program, by the name that its binary gets. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** Passed to `go build -ldflags`. */
+  readonly linkerFlags: string;
+}
+
+/** Another module (Kubernetes needs one of its own, for its replaces) is one more entry and a folder with a go.mod. */
+export const toolModules: readonly ToolModule[] = [
+  {
+    name: 'registry',
+    folder: import.meta.dirname,
+    packages: {
+      registry: 'github.com/distribution/distribution/v3/cmd/registry',
+      crane: 'github.com/google/go-containerregistry/cmd/crane',
+      reference: './reference',
+      htpasswd: './htpasswd',
+    },
+    linkerFlags: '-s -w',
+  },
+];
+
+/** Where the binaries are kept unless a command says otherwise. */
+export const defaultCache = join(import.meta.dirname, '../../.cache/tools');
+
+/** Names of all programs, in the order of the modules. */
+export function toolNames(): string[] {
+  return toolModules.flatMap((module) => Object.keys(module.packages));
+}
+
+/** Path of a built program, or undefined where it is not built for the sources as they are now. Builds nothing. */
+export function toolPath(name: string, cache: string = defaultCache): string | undefined {
+  const module = toolModules.find((candidate) => name in candidate.packages);
+  if (module === undefined || !existsSync(cache)) return undefined;
+  // Asking Go for its version would cost each test file a process, so whatever Go built these sources will do.
+  const prefix = sourcePrefix(module);
+  return readdirSync(cache)
+    .filter((folder) => folder.startsWith(prefix))
+    .map((folder) => join(cache, folder, name))
+    .find((path) => existsSync(path));
+}
+
+/** The part of a cache folder's name that stands for the module's sources and this platform. */
+export function sourcePrefix(module: ToolModule): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([module.packages, module.linkerFlags, process.platform, process.arch]));
+  for (const path of sourceFiles(module.folder)) {
+    const content = readFileSync(path);
+    hash.update(`${relative(module.folder, path)}\0${content.length}\0`).update(content);
+  }
+  return `${module.name}-${hash.digest('hex').slice(0, 16)}-`;
+}
+
+/** go.mod, go.sum and the Go files of the module, sorted; a folder with a go.mod of its own is another module. */
+function sourceFiles(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return existsSync(join(path, 'go.mod')) ? [] : sourceFiles(path);
+    return entry.name.endsWith('.go') || entry.name === 'go.mod' || entry.name === 'go.sum' ? [path] : [];
+  });
+}
