@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { makeFolder, run } from './command.ts';
+import { makeFolder, run } from '../support/command.ts';
 
 describe('the command line', () => {
   test.each([['--help'], ['standalone', '--help'], ['mutate', '--help'], ['explain', '--help'], ['demo', '--help']])(

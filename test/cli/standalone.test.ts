@@ -3,10 +3,17 @@ import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Folder,
+  makeFolder,
+  manifestsOf,
+  type RunningStandalone,
+  run,
+  startStandalone,
+} from '../support/command.ts';
 import { delayed } from '../support/faults.ts';
 import { type Image, makeImage } from '../support/image.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
-import { type Folder, makeFolder, manifestsOf, type RunningStandalone, run, startStandalone } from './command.ts';
 
 const username = 'robot';
 const password = 'canary-of-the-registry-credential';
