@@ -177,7 +177,8 @@ describe.each(registryParts)('a private image in %s', (part) => {
           response.headers.get('link') ?? '',
         )?.[1];
       }
-      expect(pages).toEqual([['v1', 'v2'], ['v3']]);
+      // Release 2.8 knows no pages of tags: it answers all of them at once.
+      expect(pages).toEqual(part === 'registry' ? [['v1', 'v2'], ['v3']] : [['v1', 'v2', 'v3']]);
     });
 
     test('a missing image is a clear error that names it', async () => {
