@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import type { Output } from '../../cli/output.ts';
 
 const main = join(import.meta.dirname, '../../cli/main.ts');
 
@@ -120,4 +121,25 @@ metadata: { name: robot, namespace: demo }
 type: cpaas.io/distribution-registry-token
 stringData: { username: "${username}", password: "${password}" }
 `;
+}
+
+export interface WrittenOutput extends Output {
+  readonly results: string;
+  readonly notes: string;
+}
+
+/** Keeps what a command writes. */
+export function keepOutput(): WrittenOutput {
+  const written: string[] = [];
+  const notes: string[] = [];
+  return {
+    result: (part) => written.push(part),
+    note: (line) => notes.push(`${line}\n`),
+    get results() {
+      return written.join('');
+    },
+    get notes() {
+      return notes.join('');
+    },
+  };
 }
