@@ -9,6 +9,7 @@ import { LocalGrants } from '../credentials/local-grants.ts';
 import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { injectLabel } from '../webhook/annotations.ts';
 import { mutatePod } from '../webhook/mutate-pod.ts';
 import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import type { Output } from './output.ts';
@@ -64,8 +65,8 @@ function describeImage(image: string, reference: ImageReference, say: Say): void
 function describeOptIn(catalogue: ConnectorCatalogue, namespace: string): string {
   const known = catalogue.namespace(namespace);
   if (known === undefined) return 'which has no manifest, so it has not opted in';
-  const isIn = known.metadata.labels?.['connectors.cpaas.io/proxy-inject'] === 'true';
-  return isIn ? 'which has opted in' : 'which has not opted in: label it connectors.cpaas.io/proxy-inject: "true"';
+  const isIn = known.metadata.labels?.[injectLabel] === 'true';
+  return isIn ? 'which has opted in' : `which has not opted in: label it ${injectLabel}: "true"`;
 }
 
 function describeConnector(

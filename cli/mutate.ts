@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import { openFolderStore } from '../connectors/folder-store.ts';
+import { injectLabel } from '../webhook/annotations.ts';
 import type { Decision } from '../webhook/decision.ts';
 import { describeSlot } from '../webhook/images.ts';
 import { type MutationSettings, mutatePod } from '../webhook/mutate-pod.ts';
@@ -90,8 +91,8 @@ function mutateDocument(
 }
 
 const outcomeSentences: Readonly<Record<Exclude<Decision['outcome'], 'Decided'>, string>> = {
-  NotOptedIn: 'neither the pod nor its namespace has the label connectors.cpaas.io/proxy-inject: "true"',
-  OptedOut: 'the pod has the label connectors.cpaas.io/proxy-inject: "false"',
+  NotOptedIn: `neither the pod nor its namespace has the label ${injectLabel}: "true"`,
+  OptedOut: `the pod has the label ${injectLabel}: "false"`,
   NotCovered: 'pods of this kind are left alone',
   Malformed: 'this is not the shape of a pod',
 };

@@ -133,8 +133,12 @@ export function keepOutput(): WrittenOutput {
   const written: string[] = [];
   const notes: string[] = [];
   return {
-    result: (part) => written.push(part),
-    note: (line) => notes.push(`${line}\n`),
+    result(part) {
+      written.push(part);
+    },
+    note(line) {
+      notes.push(`${line}\n`);
+    },
     get results() {
       return written.join('');
     },

@@ -1,0 +1,51 @@
+import { decideImage } from './decide-image.ts';
+import type { ImageDecision, PodDecision } from './decision.ts';
+import { changedSlots, describeSlot, type ImageSlot, withImages } from './images.ts';
+import { exemptionOf, type Pod, withParts } from './pod.ts';
+import { changesOf, type PodScope } from './pod-create.ts';
+import { hasPullIdentity } from './pull-secret.ts';
+
+/** Decides about an update of a pod: images that are not those of the old pod, and nothing else (the API allows no more). */
+export function decideUpdate(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
+  const images = decideSlots(pod, changedSlots(slots, oldPod.spec), scope);
+  if (images.some(isRewritten) && !hasPullIdentity(pod.spec, scope.pullSecretName)) {
+    scope.warnings.add(`the pod has no pull secret "${scope.pullSecretName}", so its changed image may not be pulled`);
+  }
+  return withDecided(pod, images);
+}
+
+/**
+ * Decides about an update of `pods/ephemeralcontainers`: the new ones only. The pull secret cannot be added to a pod
+ * that runs, so without it an image stays with the registry that it names.
+ */
+export function decideEphemeral(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
+  const ephemeral = slots.filter((slot) => slot.list === 'ephemeralContainers');
+  const images = decideSlots(pod, changedSlots(ephemeral, oldPod.spec), scope);
+  if (hasPullIdentity(pod.spec, scope.pullSecretName)) return withDecided(pod, images);
+  return withDecided(
+    pod,
+    images.map((image) => (isRewritten(image) ? withoutIdentity(image, scope) : image)),
+  );
+}
+
+const isRewritten = (image: ImageDecision): boolean => image.reason === 'Rewritten';
+
+function decideSlots(pod: Pod, slots: readonly ImageSlot[], scope: PodScope): readonly ImageDecision[] {
+  const exemption = exemptionOf(pod);
+  return slots.map((slot) => ({
+    slot,
+    original: slot.image,
+    ...(exemption === undefined ? decideImage(slot.image, slot.pullPolicy, scope) : { reason: exemption }),
+  }));
+}
+
+function withoutIdentity({ slot, original, connector }: ImageDecision, scope: PodScope): ImageDecision {
+  const message = `the pod has no pull secret "${scope.pullSecretName}", and it cannot be added now`;
+  scope.warnings.add(`image of ${describeSlot(slot)} is left alone: ${message}`);
+  return { slot, original, reason: 'NoPullIdentity', message, ...(connector === undefined ? {} : { connector }) };
+}
+
+const withDecided = (pod: Pod, images: readonly ImageDecision[]): PodDecision => ({
+  pod: withParts(pod, { spec: withImages(pod.spec, changesOf(images)) }),
+  images,
+});

@@ -1,0 +1,129 @@
+import type { ServerOptions } from 'node:https';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  LogController,
+} from 'fastify';
+import type { ConnectorStore } from '../connectors/catalogue.ts';
+import type { Decision } from './decision.ts';
+import { type MutationSettings, mutatePod } from './mutate-pod.ts';
+import { isAboutPodContent, parseReview, type ReviewRequest } from './review.ts';
+import { formatReview, formatStatus } from './review-answer.ts';
+import { toAscii } from './warnings.ts';
+
+const path = '/mutate';
+const jsonType = 'application/json';
+/** The API server takes requests of 3 MiB; a review holds the object twice. */
+const bodyBytesMax = 8 * 1024 * 1024;
+/** The longest `timeoutSeconds` of a webhook: nobody waits longer. */
+const requestTimeoutMs = 30_000;
+
+export interface WebhookDependencies extends MutationSettings {
+  readonly store: ConnectorStore;
+  /** Key and certificate, and whatever else TLS needs; plain HTTP without. */
+  readonly https?: ServerOptions;
+  readonly logger: FastifyBaseLogger | false;
+  /** Called after each decision, for metrics. */
+  readonly onDecision?: (decision: Decision, request: ReviewRequest) => void;
+}
+
+/**
+ * The admission webhook, `POST /mutate`. It does not listen. With `https` its `.server` is a `node:https` server, whose
+ * `setSecureContext` changes the certificate.
+ */
+export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance {
+  const app = createServer(dependencies);
+  // The pod goes in as it came: the parser of fastify refuses bodies that have a key named "__proto__".
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(jsonType, { parseAs: 'string' }, (_request, body, done) => {
+    const parsed = parseJson(body);
+    if (parsed.ok) done(null, parsed.value);
+    else done(new MalformedBodyError(parsed.reason));
+  });
+  app.setErrorHandler<FastifyError>((error, request, reply) => answerError(error, request.log, reply));
+  app.setNotFoundHandler((request, reply) => {
+    if (request.url.split('?', 1)[0] !== path) return refuse(reply, 404, 'NotFound', `there is only POST ${path}`);
+    return refuse(reply.header('allow', 'POST'), 405, 'MethodNotAllowed', `${path} takes POST only`);
+  });
+  app.post(path, (request, reply) => {
+    const review = parseReview(request.body);
+    if (!review.ok) return refuse(reply, 400, 'BadRequest', review.reason);
+    const answer = answerReview(review.request, dependencies, request.log);
+    return reply.header('content-type', jsonType).send(answer);
+  });
+  return app;
+}
+
+function createServer({ https, logger }: WebhookDependencies): FastifyInstance {
+  const options = {
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestTimeoutMs,
+    logController: new LogController({ disableRequestLogging: true }),
+    ...(logger === false ? { logger } : { loggerInstance: logger }),
+  };
+  // fastify gives each kind of server its own type; nothing below tells them apart.
+  return https === undefined ? fastify(options) : (fastify({ ...options, https }) as unknown as FastifyInstance);
+}
+
+function answerReview(request: ReviewRequest, dependencies: WebhookDependencies, log: FastifyBaseLogger): string {
+  if (!isAboutPodContent(request)) return formatReview(request.uid, notOurs(request));
+  const decision = mutatePod({
+    pod: request.object,
+    oldPod: request.oldObject,
+    operation: request.operation === 'CREATE' ? 'CREATE' : 'UPDATE',
+    subresource: request.subresource,
+    namespace: request.namespace,
+    catalogue: dependencies.store.catalogue,
+    settings: dependencies,
+  });
+  dependencies.onDecision?.(decision, request);
+  const { uid, namespace, name, operation, dryRun } = request;
+  const { outcome, auditAnnotations } = decision;
+  log.debug({ uid, namespace, pod: name, operation, dryRun, outcome, ...auditAnnotations }, 'pod reviewed');
+  return formatReview(uid, decision);
+}
+
+function notOurs({ resource }: ReviewRequest): Pick<Decision, 'warnings' | 'patch' | 'auditAnnotations'> {
+  const warning = `oci-connector's webhook is registered for ${resource}, but it is for pods only`;
+  return { patch: [], warnings: resource === 'pods' ? [] : [toAscii(warning)], auditAnnotations: {} };
+}
+
+type ParsedJson = { ok: true; value: unknown } | { ok: false; reason: string };
+
+function parseJson(text: string): ParsedJson {
+  try {
+    return { ok: true, value: JSON.parse(text) };
+  } catch (error) {
+    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+class MalformedBodyError extends Error {
+  readonly statusCode = 400;
+
+  constructor(reason: string) {
+    super(`the body is not JSON: ${reason}`);
+    this.name = 'MalformedBodyError';
+  }
+}
+
+function answerError(error: Partial<FastifyError> & Error, log: FastifyBaseLogger, reply: FastifyReply): FastifyReply {
+  const { statusCode = 500 } = error;
+  if (statusCode === 413) {
+    return refuse(reply, 413, 'RequestEntityTooLarge', `the body is larger than ${bodyBytesMax} bytes`);
+  }
+  if (statusCode === 415) {
+    return refuse(reply, 415, 'UnsupportedMediaType', `the content type is not supported: send ${jsonType}`);
+  }
+  if (statusCode >= 400 && statusCode < 500) return refuse(reply, statusCode, 'BadRequest', error.message);
+  log.error({ err: error }, 'cannot decide about a pod');
+  return refuse(reply, 500, 'InternalError', 'oci-connector cannot decide about this pod at present: see its log');
+}
+
+const refuse = (reply: FastifyReply, code: number, reason: string, message: string): FastifyReply =>
+  reply
+    .code(code)
+    .header('content-type', jsonType)
+    .send(formatStatus(code, reason, message));
