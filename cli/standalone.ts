@@ -150,6 +150,7 @@ async function startWebhook(
       for (const { reason } of images) metrics.reviewedImages.inc({ reason });
     },
   });
+  webhook.addHook('onResponse', async (_request, reply) => metrics.reviewSeconds.observe(reply.elapsedTime / 1000));
   parts.defer(() => webhook.close());
   parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
   return startFastify(webhook, settings.webhook);

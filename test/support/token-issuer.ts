@@ -168,7 +168,7 @@ export class TokenIssuer {
 }
 
 /** Reads `type:name:action,action`; the name may hold colons. */
-export function parseScope(scope: string): Access | undefined {
+function parseScope(scope: string): Access | undefined {
   const [, type, name, actions] = /^([^:]+):(.+):([^:]*)$/.exec(scope) ?? [];
   if (type === undefined || name === undefined || actions === undefined) return undefined;
   return { type, name, actions: actions.split(',').filter((action) => action !== '') };

@@ -11,7 +11,7 @@ export const asksFor = (names: string) => ({ 'connectors.cpaas.io/configurations
 export const longNamespace = 'n'.repeat(63);
 export const longConnector = 'c'.repeat(61);
 
-export function connector(namespace: string, name: string, address: string, spec: object = {}): Document {
+function connector(namespace: string, name: string, address: string, spec: object = {}): Document {
   return {
     apiVersion: 'connectors.alauda.io/v1alpha1',
     kind: 'Connector',
@@ -20,7 +20,7 @@ export function connector(namespace: string, name: string, address: string, spec
   };
 }
 
-export const namespace = (name: string, labels = {}, annotations = {}): Document => ({
+const namespace = (name: string, labels = {}, annotations = {}): Document => ({
   apiVersion: 'v1',
   kind: 'Namespace',
   metadata: { name, labels, annotations },

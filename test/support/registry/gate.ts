@@ -86,7 +86,7 @@ function challengeLines(challenge: Challenge, { challengeHeader }: BearerGateOpt
 }
 
 /** `Bearer realm="…",service="…",scope="…",error="…"` with the parts that there are. */
-export function formatChallenge(challenge: Challenge): string {
+function formatChallenge(challenge: Challenge): string {
   const { realm, service, scope, error } = challenge;
   const parts = Object.entries({ realm, service, scope, error }).filter(([, value]) => value !== undefined);
   return `Bearer ${parts.map(([name, value]) => `${name}="${value}"`).join(',')}`;
