@@ -48,6 +48,7 @@ class PollingFolderStore implements FolderStore {
   #files: ReadonlyMap<string, ManifestFile> = new Map();
   #catalogue: ConnectorCatalogue = buildCatalogue([]);
   #problems: readonly ManifestProblem[] = [];
+  #unreadable: ManifestProblem | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
   #isOpen = false;
@@ -94,26 +95,28 @@ class PollingFolderStore implements FolderStore {
   #schedule(lastScanMs: number): void {
     if (this.#isClosed) return;
     const delayMs = Math.max(this.#options.pollMs ?? 1000, lastScanMs * 20);
-    this.#timer = setTimeout(async () => {
+    this.#timer = setTimeout(() => {
       const startedAt = performance.now();
-      await this.reload();
-      this.#schedule(performance.now() - startedAt);
+      // Whatever goes wrong in a reload, and in who is told of it, the next one is tried.
+      const next = (): void => this.#schedule(performance.now() - startedAt);
+      this.reload().then(next, next);
     }, delayMs).unref();
   }
 
   async #read(): Promise<void> {
     const before = this.#files;
-    const unreadable: ManifestProblem[] = [];
+    let unreadable: ManifestProblem | undefined;
     const after = await readManifestFolder(this.#options.folder, before).catch((error: Error) => {
-      unreadable.push({ file: this.#options.folder, line: 1, field: '', message: `cannot be read: ${error.message}` });
+      unreadable = { file: this.#options.folder, line: 1, field: '', message: `cannot be read: ${error.message}` };
       return before;
     });
     const isSame = after.size === before.size && [...after].every(([file, state]) => before.get(file) === state);
-    if (isSame && unreadable.length === 0 && this.#problems.every((problem) => problem.file !== this.#options.folder))
-      return;
+    if (isSame && unreadable?.message === this.#unreadable?.message) return;
+    this.#unreadable = unreadable;
     this.#files = after;
     const { documents, problems } = withoutDuplicates([...after.values()].flatMap((state) => state.documents));
-    this.#problems = [...unreadable, ...[...after.values()].flatMap((state) => state.problems), ...problems];
+    const ofFiles = [...after.values()].flatMap((state) => state.problems);
+    this.#problems = [...(unreadable ? [unreadable] : []), ...ofFiles, ...problems];
     this.#catalogue = buildCatalogue(
       documents.map((document) => document.value),
       this.#options,

@@ -1,15 +1,7 @@
-import {
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseAllDocuments,
-  type Document as YamlDocument,
-} from 'yaml';
+import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Document as YamlDocument } from 'yaml';
 import type { z } from 'zod';
 import { connectorApiVersion, type Document, documentSchemas } from './schema.ts';
+import { faultsOf, parseYamlStream } from './yaml-stream.ts';
 
 /** What is wrong with a manifest, and where. */
 export interface ManifestProblem {
@@ -52,10 +44,11 @@ export function parseManifests(text: string, file: string): ParsedManifests {
   const problems: ManifestProblem[] = [];
   const skipped: string[] = [];
   const lines = new LineCounter();
-  for (const yaml of asArray(parseAllDocuments(text, { lineCounter: lines, version: '1.1' }))) {
+  for (const yaml of parseYamlStream(text, lines)) {
     const located = new Located(yaml, file, lines);
-    problems.push(...yaml.errors.map((error) => located.problemAt(error.pos[0], messageOf(error.message))));
-    if (yaml.errors.length > 0) continue;
+    const faults = faultsOf(yaml);
+    problems.push(...faults.map((fault) => located.problemAt(fault.offset, fault.message)));
+    if (faults.length > 0) continue;
     const read = readDocument(located);
     if (read.kind === 'document') documents.push(read.document);
     if (read.kind === 'problems') problems.push(...read.problems);
@@ -63,13 +56,6 @@ export function parseManifests(text: string, file: string): ParsedManifests {
   }
   return { documents, problems, skipped };
 }
-
-/** `parseAllDocuments` answers an empty stream with an object that is an array only in type. */
-const asArray = (documents: Iterable<YamlDocument>): readonly YamlDocument[] =>
-  Array.isArray(documents) ? documents : [];
-
-/** The yaml library repeats the place and quotes the text, which may hold a Secret's value: keep the first line, without `at line`. */
-const messageOf = (message: string): string => (message.split('\n', 1)[0] ?? '').replace(/ at line \d+.*$/, '');
 
 type ReadDocument =
   | { kind: 'document'; document: LocatedDocument }
@@ -81,8 +67,8 @@ function readDocument(located: Located): ReadDocument {
   let value: unknown;
   try {
     value = located.yaml.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    return { kind: 'problems', problems: [located.problem([], messageOf(String(error)))] };
+  } catch {
+    return { kind: 'problems', problems: [located.problem([], 'its aliases make it too large')] };
   }
   if (value === null || value === undefined) return { kind: 'empty' };
   const { apiVersion, kind } = (typeof value === 'object' ? value : {}) as { apiVersion?: unknown; kind?: unknown };

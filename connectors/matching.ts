@@ -25,23 +25,22 @@ export interface Match<T extends Matchable> {
  * depends on the depth of the repository's path and not on the number of connectors.
  */
 export class ConnectorIndex<T extends Matchable> {
-  /** namespace → registry → path prefix → connectors sorted by name. */
-  readonly #namespaces = new Map<string, Map<string, Map<string, T[]>>>();
+  /** namespace → registry → path prefix. */
+  readonly #namespaces = new Map<string, Map<string, Map<string, { readonly connector: T; readonly rivals: T[] }>>>();
 
   constructor(connectors: Iterable<T>) {
-    for (const connector of connectors) this.#add(connector);
-    for (const registries of this.#namespaces.values()) {
-      for (const prefixes of registries.values()) {
-        for (const entries of prefixes.values()) entries.sort((a, b) => (a.key.name < b.key.name ? -1 : 1));
-      }
-    }
+    const byName = [...connectors].sort((a, b) => (a.key.name < b.key.name ? -1 : 1));
+    for (const connector of byName) this.#add(connector);
   }
 
   #add(connector: T): void {
-    const registries = childOf(this.#namespaces, connector.key.namespace, () => new Map<string, Map<string, T[]>>());
-    for (const registry of connector.address.registries) {
-      const prefixes = childOf(registries, registry, () => new Map<string, T[]>());
-      childOf(prefixes, connector.address.pathPrefix, () => [] as T[]).push(connector);
+    const { key, address } = connector;
+    const registries = childOf(this.#namespaces, key.namespace, () => new Map());
+    for (const registry of address.registries) {
+      const prefixes = childOf(registries, registry, () => new Map());
+      const match = prefixes.get(address.pathPrefix);
+      if (match === undefined) prefixes.set(address.pathPrefix, { connector, rivals: [] });
+      else match.rivals.push(connector);
     }
   }
 
@@ -50,8 +49,8 @@ export class ConnectorIndex<T extends Matchable> {
     const shared = this.#namespaces.get(scope.sharedNamespace)?.get(reference.registry);
     if (own === undefined && shared === undefined) return undefined;
     for (let prefix: string | undefined = repositoryOf(reference); prefix !== undefined; prefix = parentPath(prefix)) {
-      const [connector, ...rivals] = own?.get(prefix) ?? shared?.get(prefix) ?? [];
-      if (connector !== undefined) return { connector, rivals };
+      const match = own?.get(prefix) ?? shared?.get(prefix);
+      if (match !== undefined) return match;
     }
     return undefined;
   }

@@ -24,8 +24,9 @@ const defaultPorts: Readonly<Record<string, string>> = { 'http:': '80', 'https:'
  */
 export function parseRegistryAddress(text: string): ParsedAddress {
   const url = toUrl(text.trim());
-  if (url === undefined) return refuse(`"${text}" is not an address: write https://registry.example.com[:port][/path]`);
-  if (!(url.protocol in defaultPorts)) return refuse(`scheme "${url.protocol}" is not http: or https:`);
+  // What cannot be read is not quoted: it may hold a password before an `@`.
+  if (url === undefined) return refuse('not an address: write https://registry.example.com[:port][/path]');
+  if (!Object.hasOwn(defaultPorts, url.protocol)) return refuse(`scheme "${url.protocol}" is not http: or https:`);
   if (url.username !== '' || url.password !== '') return refuse('an address holds no credential: put it into a Secret');
   if (url.search !== '' || url.hash !== '') return refuse('an address has no query and no fragment');
   const registries = spellings(url);
@@ -39,6 +40,8 @@ export function parseRegistryAddress(text: string): ParsedAddress {
 }
 
 function toUrl(text: string): URL | undefined {
+  // The URL parser drops line breaks and takes a backslash for a slash: another host than the one that is read.
+  if (/[\s\\]/.test(text)) return undefined;
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`;
   return URL.canParse(withScheme) ? new URL(withScheme) : undefined;
 }

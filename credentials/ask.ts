@@ -54,6 +54,12 @@ async function readText(body: Dispatcher.ResponseData['body']): Promise<string> 
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** `Retry-After` of an answer, as headers for who asked us. */
+export function retryAfterOf(answer: Answer): Readonly<Record<string, string>> {
+  const value = headerOf(answer, 'retry-after');
+  return value === undefined ? {} : { 'retry-after': value };
+}
+
 /** The first value of a header that may be repeated. */
 export function headerOf(answer: Pick<Answer, 'headers'>, name: string): string | undefined {
   const value = answer.headers[name];

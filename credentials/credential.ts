@@ -6,24 +6,55 @@ export type Credential =
 
 /** The `Authorization` value of Basic authentication. */
 export function basicAuthorization(credential: Credential): string {
-  const secret = credential.kind === 'password' ? credential.password : credential.token;
-  return `Basic ${Buffer.from(`${credential.username}:${secret}`, 'utf8').toString('base64')}`;
+  return `Basic ${Buffer.from(`${credential.username}:${secretOf(credential)}`, 'utf8').toString('base64')}`;
 }
 
-/** Every spelling in which a credential could show up in somebody's answer: raw, base64, percent-encoded. */
-function spellingsOf(credential: Credential): readonly string[] {
-  const secret = credential.kind === 'password' ? credential.password : credential.token;
-  const basic = basicAuthorization(credential).slice('Basic '.length);
-  return [secret, basic, Buffer.from(secret).toString('base64'), encodeURIComponent(secret)].filter(
-    (text) => text !== '',
+const secretOf = (credential: Credential): string =>
+  credential.kind === 'password' ? credential.password : credential.token;
+
+/** Every spelling in which a secret could show up in somebody's answer: raw, in JSON, base64, hex, percent-encoded. */
+function spellingsOf(text: string): readonly string[] {
+  // Half a surrogate pair would make encodeURIComponent throw.
+  const secret = text.toWellFormed();
+  const inJson = JSON.stringify(secret).slice(1, -1);
+  const inGoJson = inJson.replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+  const hex = Buffer.from(secret, 'utf8').toString('hex');
+  return [secret, inJson, inGoJson, hex, hex.toUpperCase(), ...base64Spellings(secret), ...percentSpellings(secret)];
+}
+
+/**
+ * In both alphabets, by itself or behind something, as a user name and a colon, which shifts it by up to two bytes;
+ * without padding, and without the end, which is another one where more follows.
+ */
+function base64Spellings(text: string): readonly string[] {
+  return (['base64', 'base64url'] as const).flatMap((alphabet) =>
+    [0, 1, 2].flatMap((shift) => {
+      const whole = Buffer.from('\0'.repeat(shift) + text, 'utf8')
+        .toString(alphabet)
+        .replace(/=+$/, '');
+      const own = shift === 0 ? whole : whole.slice(4);
+      return [own, own.slice(0, Math.floor(own.length / 4) * 4)];
+    }),
   );
 }
 
+/** As JavaScript, Go and forms write it, with either case of the digits. */
+function percentSpellings(text: string): readonly string[] {
+  const common = encodeURIComponent(text);
+  const strict = common.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const upper = [common, strict, common.replaceAll('%20', '+'), strict.replaceAll('%20', '+')];
+  return [...upper, ...upper.map((spelling) => spelling.replace(/%../g, (digits) => digits.toLowerCase()))];
+}
+
+/** An authorization of somebody's; `Basic authentication` is none. */
+const authorizations = /\b([Bb]asic|BASIC|[Bb]earer|BEARER)\s+(?=\S*(?:\d|[a-z][A-Z]))[A-Za-z0-9\-._~+/=]{8,}/g;
+
 /** `text` without the credential, and without what looks like an authorization of any kind. */
 export function redact(text: string, credential: Credential | undefined, authorization?: string): string {
-  const secrets = credential === undefined ? [] : [...spellingsOf(credential)];
-  if (authorization !== undefined) secrets.push(authorization.replace(/^\S+\s+/, ''));
-  const longestFirst = secrets.filter((secret) => secret !== '').sort((a, b) => b.length - a.length);
+  const secrets = credential === undefined ? [] : [...spellingsOf(secretOf(credential))];
+  if (credential !== undefined) secrets.push(...base64Spellings(`${credential.username}:${secretOf(credential)}`));
+  if (authorization !== undefined) secrets.push(...spellingsOf(authorization.replace(/^\S+\s+/, '')));
+  const longestFirst = [...new Set(secrets)].filter((secret) => secret !== '').sort((a, b) => b.length - a.length);
   const cleaned = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
-  return cleaned.replace(/\b(Basic|Bearer)\s+[A-Za-z0-9\-._~+/=]{8,}/gi, '$1 [redacted]');
+  return cleaned.replace(authorizations, '$1 [redacted]');
 }

@@ -1,7 +1,8 @@
 import { ProxyError } from '../platform/errors.ts';
+import { toProxyError } from '../platform/network-error.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
-import { type Answer, ask, headerOf } from './ask.ts';
-import { basicAuthorization, type Credential } from './credential.ts';
+import { type Answer, ask, headerOf, retryAfterOf } from './ask.ts';
+import { basicAuthorization, type Credential, redact } from './credential.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
 
 /** The distribution token specification's default, where the answer names no `expires_in`. */
@@ -9,6 +10,8 @@ const defaultLifeMs = 60_000;
 /** A token that says it lives longer is asked for again after this, so that a withdrawn right does not live on. */
 const longestLifeMs = 3_600_000;
 const redirectsMax = 3;
+/** A token of 100 KiB has been seen; one that is longer than this fits into no request. */
+const tokenLengthMax = 128 * 1024;
 const clientId = 'oci-connector';
 
 /** What a Bearer challenge asks a token for. */
@@ -41,11 +44,23 @@ export async function exchangeToken(
   now: () => number,
   signal: AbortSignal,
 ): Promise<RegistryToken> {
-  const realm = await transport.target(request.realm);
-  const startedAt = now();
-  const answer = await askForToken(transport, realm, request, signal);
-  if (answer.status !== 200) throw refusal(answer, realm, request);
-  return readToken(answer, realm, startedAt);
+  try {
+    const realm = await transport.target(request.realm);
+    const startedAt = now();
+    const answer = await askForToken(transport, realm, request, signal);
+    if (answer.status !== 200) throw refusal(answer, realm, request);
+    return readToken(answer, realm, startedAt);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw withoutCredential(toProxyError(error, new URL(transport.origin).host), request.credential);
+  }
+}
+
+/** A server that knows the credential could send us to a host of that name, and messages name hosts. */
+function withoutCredential(error: Error, credential: Credential | undefined): Error {
+  const message = redact(error.message, credential);
+  if (!(error instanceof ProxyError) || message === error.message) return error;
+  return new ProxyError(error.code, message, { headers: error.headers });
 }
 
 async function askForToken(
@@ -71,14 +86,17 @@ async function askByGet(
   signal: AbortSignal,
 ): Promise<Answer> {
   let url = new URL(realm);
+  let isAtRealm = true;
   if (request.service !== undefined) url.searchParams.set('service', request.service);
   for (const scope of request.scopes) url.searchParams.append('scope', scope);
   if (request.credential !== undefined) url.searchParams.set('account', request.credential.username);
   for (let redirects = 0; ; redirects += 1) {
-    // Basic is for the realm that the registry named; a redirect to another host or scheme must not carry it on.
-    const isRealm = url.origin === realm.origin && request.credential !== undefined;
-    const headers = isRealm && request.credential ? { authorization: basicAuthorization(request.credential) } : {};
-    const answer = await ask(transport, { method: 'GET', url, headers }, signal);
+    // Basic is for the realm that the registry named; a redirect to another host or scheme must not carry it on, and
+    // none from there must bring it back.
+    isAtRealm &&= url.origin === realm.origin;
+    const headers =
+      isAtRealm && request.credential ? { authorization: basicAuthorization(request.credential) } : undefined;
+    const answer = await ask(transport, { method: 'GET', url, ...(headers && { headers }) }, signal);
     const location = answer.status >= 300 && answer.status < 400 ? headerOf(answer, 'location') : undefined;
     if (location === undefined || redirects === redirectsMax) return answer;
     url = await transport.target(location, url.href);
@@ -109,12 +127,10 @@ function askByPost(
 function refusal(answer: Answer, realm: URL, request: TokenRequest): ProxyError {
   const said = whatRegistrySaid(answer.text, request.credential);
   const suffix = said === '' ? '' : ` (${said})`;
-  const retryAfter = headerOf(answer, 'retry-after');
-  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+  const headers = retryAfterOf(answer);
   if (answer.status === 429) {
-    return new ProxyError('UPSTREAM_LIMITED', `the token server ${realm.host} limits our requests${suffix}`, {
-      headers,
-    });
+    const message = `the token server ${realm.host} limits our requests${suffix}`;
+    return new ProxyError('UPSTREAM_LIMITED', message, { headers });
   }
   if (answer.status >= 500) {
     const message = `the token server ${realm.host} answered ${answer.status}${suffix}`;
@@ -137,7 +153,7 @@ function readToken(answer: Answer, realm: URL, startedAt: number): RegistryToken
   const body = parseObject(answer.text);
   const token = [body?.token, body?.access_token].find((value) => typeof value === 'string' && value !== '');
   // A line break in it would let the token server write headers of its own into our requests.
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+  if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
     throw new ProxyError('UPSTREAM_PROTOCOL', `the token server ${realm.host} answered 200 without a token`);
   }
   return { token, expiresAt: expiryOf(body ?? {}, startedAt) };

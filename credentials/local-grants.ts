@@ -4,7 +4,7 @@ import type { ResolvedConnector } from '../connectors/connector.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
-import { ask, headerOf } from './ask.ts';
+import { type Answer, ask, retryAfterOf } from './ask.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
 import { exchangeToken } from './exchange.ts';
@@ -22,6 +22,8 @@ export interface LocalGrantsOptions {
 }
 
 const grantsMax = 10_000;
+/** Characters of all cached keys and grants: a registry decides how long its tokens are, and they may be very long. */
+const grantsLengthMax = 64 * 1024 * 1024;
 const challengesMax = 2_000;
 /** Grants that do not expire, and challenges, are looked at again after this. */
 const lastingMs = 300_000;
@@ -33,7 +35,11 @@ export class LocalGrants implements GrantSource {
   readonly #transports: RegistryTransports;
   readonly #now: () => number;
   readonly #onExchange: NonNullable<LocalGrantsOptions['onExchange']>;
-  readonly #grants = new LRUCache<string, { readonly grant: Grant; readonly until: number }>({ max: grantsMax });
+  readonly #grants = new LRUCache<string, { readonly grant: Grant; readonly until: number }>({
+    max: grantsMax,
+    maxSize: grantsLengthMax,
+    sizeCalculation: ({ grant }, key) => key.length + (grant.kind === 'authorization' ? grant.value.length : 0),
+  });
   readonly #challenges = new LRUCache<string, { readonly challenges: readonly Challenge[]; readonly until: number }>({
     max: challengesMax,
   });
@@ -63,15 +69,15 @@ export class LocalGrants implements GrantSource {
   }
 
   /**
-   * A registry that refused a grant may have changed how it authenticates: it is asked again. One that is open at /v2/
-   * and closed at a repository shows its challenge only with the refusal.
+   * A registry that refused a grant may have changed how it authenticates: the challenge of the refusal counts from now
+   * on, or the registry is asked again where that is of no use. One that is open at /v2/ and closed at a repository
+   * shows its challenge only with the refusal.
    */
   #learn({ connector, refused }: GrantWant): void {
     const key = connectorKey(connector);
     this.#challenges.delete(key);
-    if (refused?.grant.kind !== 'anonymous') return;
-    const challenges = parseChallenges(refused.challenge);
-    if (challenges.length > 0) this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
+    const challenges = parseChallenges(refused?.challenge);
+    if (challenges.some(isUsable)) this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
   }
 
   async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {
@@ -82,14 +88,15 @@ export class LocalGrants implements GrantSource {
     if (!read.ok) throw new ProxyError('CONNECTOR_UNUSABLE', `${read.reason}: ${read.message}`);
     const transport = this.#transports.for(connector);
     const challenges = await this.#challengesOf(connector, transport, read.credential, signal);
-    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer' && challenge.params.get('realm'));
+    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer' && isUsable(challenge));
     if (bearer !== undefined) return this.#exchange(want, bearer, read.credential, transport, signal);
     if (read.credential === undefined || challenges.length === 0) return { kind: 'anonymous' };
     if (challenges.some((challenge) => challenge.scheme === 'basic')) {
       return { kind: 'authorization', value: basicAuthorization(read.credential), expiresAt: this.#now() + lastingMs };
     }
     const schemes = challenges.map((challenge) => challenge.scheme).join(', ');
-    throw new ProxyError('UPSTREAM_PROTOCOL', `the registry wants ${schemes}; supported are Bearer and Basic`);
+    const message = `the registry wants ${schemes}; supported are Bearer with a realm, and Basic`;
+    throw new ProxyError('UPSTREAM_PROTOCOL', message);
   }
 
   async #exchange(
@@ -139,6 +146,9 @@ export class LocalGrants implements GrantSource {
   }
 }
 
+const isUsable = ({ scheme, params }: Challenge): boolean =>
+  scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));
+
 /** How the registry wants to be authenticated to, by its answer at `/v2/`: no challenge at all where it is open. */
 async function ping(
   transport: RegistryTransport,
@@ -150,16 +160,12 @@ async function ping(
   if (answer.status >= 200 && answer.status < 300) return [];
   const challenges = parseChallenges(answer.headers['www-authenticate']);
   if (answer.status === 401 && challenges.length > 0) return challenges;
-  throw pingRefusal(
-    answer.status,
-    whatRegistrySaid(answer.text, credential),
-    headerOf(answer, 'retry-after'),
-    url.host,
-  );
+  throw pingRefusal(answer, whatRegistrySaid(answer.text, credential), url.host);
 }
 
-function pingRefusal(status: number, said: string, retryAfter: string | undefined, host: string): ProxyError {
-  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+function pingRefusal(answer: Answer, said: string, host: string): ProxyError {
+  const { status } = answer;
+  const headers = retryAfterOf(answer);
   const suffix = said === '' ? '' : ` (${said})`;
   if (status === 429) return new ProxyError('UPSTREAM_LIMITED', `${host} limits our requests${suffix}`, { headers });
   if (status >= 500)

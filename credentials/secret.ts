@@ -93,9 +93,11 @@ function pathForConnector(key: string, connector: ResolvedConnector): string | u
 }
 
 function readEntry(entry: DockerConfigEntry): Credential | undefined {
-  const [username, password] =
-    typeof entry.auth === 'string' ? splitAuth(entry.auth) : [entry.username, entry.password];
+  // Docker writes an empty `auth` beside a username and password that stand in their own fields.
+  const isAuthGiven = typeof entry.auth === 'string' && entry.auth !== '';
+  const [username, password] = isAuthGiven ? splitAuth(String(entry.auth)) : [entry.username, entry.password];
   const user = typeof username === 'string' ? username : '';
+  if (user.includes(':')) return undefined;
   if (typeof entry.identitytoken === 'string' && entry.identitytoken !== '') {
     return { kind: 'identityToken', username: user, token: entry.identitytoken };
   }

@@ -19,14 +19,27 @@ export function proxyFor(origin: URL, settings: ProxySettings): URL | undefined 
   const proxy = origin.protocol === 'https:' ? settings.httpsProxy : settings.httpProxy;
   if (proxy === undefined || proxy === '' || isDirect(origin, settings.noProxy ?? '')) return undefined;
   const text = proxy.includes('://') ? proxy : `http://${proxy}`;
-  if (!URL.canParse(text) || !/^https?:/.test(text)) throw new Error(`${name} is not the address of an HTTP proxy`);
-  return new URL(text);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || !isDecodable(url.username + url.password)) {
+    throw new Error(`${name} is not the address of an HTTP proxy`);
+  }
+  return url;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isDirect(origin: URL, noProxy: string): boolean {
   const host = origin.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = origin.port || (origin.protocol === 'https:' ? '443' : '80');
-  if (host === 'localhost' || (isIP(host) !== 0 && zoneOf(host) === 'loopback')) return true;
+  // RFC 6761, section 6.3: so are `x.localhost` and `localhost.`, which a proxy would look for on itself.
+  if (/^(?:.*\.)?localhost\.?$/.test(host) || (isIP(host) !== 0 && zoneOf(host) === 'loopback')) return true;
   return noProxy.split(',').some((entry) => matchesEntry(entry.trim().toLowerCase(), host, port));
 }
 
@@ -35,9 +48,9 @@ function matchesEntry(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
   if (entry.includes('/')) return isInRange(entry, host);
   const [, name = '', entryPort] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
-  if (isIP(entry) !== 0) return entry === host;
-  if (entryPort !== undefined && entryPort !== port) return false;
-  const suffix = name.replace(/^\*/, '').replace(/^\[|\]$/g, '');
+  if (isIP(entry) !== 0) return isInRange(`${entry}/${isIPv6(entry) ? 128 : 32}`, host);
+  if (name === '' || (entryPort !== undefined && entryPort !== port)) return false;
+  const suffix = name.replace(/^\*(?=\.)/, '').replace(/^\[|\]$/g, '');
   return suffix.startsWith('.') ? host.endsWith(suffix) : host === suffix || host.endsWith(`.${suffix}`);
 }
 

@@ -13,8 +13,11 @@ export interface LoggerOptions {
 }
 
 /** Names under which a credential could be logged by mistake, at any of the first levels of an object. */
-const secretNames = ['authorization', 'password', 'token', 'auth', 'secret', 'identitytoken', 'cookie', 'key'];
-const redactedPaths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+const secretNames = [
+  ...['authorization', 'Authorization', 'proxy-authorization', 'cookie', 'set-cookie'],
+  ...['password', 'token', 'access_token', 'refresh_token', 'identitytoken', 'auth', 'secret', 'key'],
+];
+const redactedPaths = secretNames.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`]);
 
 /** A logger that writes to standard error; standard output belongs to what a command answers. */
 export function createLogger(options: LoggerOptions, destination: DestinationStream = standardError(options)): Logger {

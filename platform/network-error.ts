@@ -8,48 +8,75 @@ const timeouts: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-const sentences: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'its name cannot be resolved',
-  EAI_AGAIN: 'its name cannot be resolved at the moment',
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was reset',
-  EHOSTUNREACH: 'there is no route to it',
-  ENETUNREACH: 'there is no route to it',
-  EPIPE: 'the connection was closed',
-  UND_ERR_SOCKET: 'the connection was closed',
-  UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer came in time',
-  UND_ERR_BODY_TIMEOUT: 'the body stopped coming',
-  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
-  HPE_INVALID_CONSTANT: 'the answer is not HTTP',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name its CA in caCertSecretRef',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-  EPROTO: 'TLS failed: does it speak https?',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'TLS failed: does it speak https?',
-};
+const sentences: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    ENOTFOUND: 'its name cannot be resolved',
+    EAI_AGAIN: 'its name cannot be resolved at the moment',
+    ECONNREFUSED: 'the connection was refused',
+    ECONNRESET: 'the connection was reset',
+    EHOSTUNREACH: 'there is no route to it',
+    ENETUNREACH: 'there is no route to it',
+    EPIPE: 'the connection was closed',
+    ETIMEDOUT: 'no answer came in time',
+    UND_ERR_SOCKET: 'the connection was closed',
+    UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
+    UND_ERR_HEADERS_TIMEOUT: 'no answer came in time',
+    UND_ERR_BODY_TIMEOUT: 'the body stopped coming',
+    UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
+    HPE_INVALID_CONSTANT: 'the answer is not HTTP',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name its CA in caCertSecretRef',
+    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+    CERT_HAS_EXPIRED: 'its certificate has expired',
+    ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+    UND_ERR_PRX_TLS: 'the certificate of the HTTP proxy is for another name',
+    UND_ERR_PRX_CONN: 'the HTTP proxy closed the connection',
+    EPROTO: 'TLS failed: does it speak https?',
+    ERR_SSL_WRONG_VERSION_NUMBER: 'TLS failed: does it speak https?',
+  }),
+);
 
 /** Code of a network failure, the cause's where several addresses failed together. */
 export function networkErrorCode(error: unknown): string {
-  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown[] };
-  if (typeof code === 'string' && code !== '') return code;
-  const inner = errors?.[0] ?? cause;
-  return inner === undefined || inner === null ? 'UNKNOWN' : networkErrorCode(inner);
+  let inner = error;
+  for (let depth = 0; depth < 8 && typeof inner === 'object' && inner !== null; depth += 1) {
+    const { name, code, cause, errors } = inner as {
+      name?: unknown;
+      code?: unknown;
+      cause?: unknown;
+      errors?: unknown[];
+    };
+    if (typeof code === 'string' && code !== '') return code;
+    // undici names some of what its parser refuses by a code, and some not.
+    if (name === 'HTTPParserError') return 'HPE_INVALID_CONSTANT';
+    if (name === 'TimeoutError') return 'ETIMEDOUT';
+    inner = errors?.[0] ?? cause;
+  }
+  return 'UNKNOWN';
 }
 
 /** What failed on the way to `host`, as an answer for callers. Errors that already are one, and aborts, stay as they are. */
 export function toProxyError(error: unknown, host: string): Error {
   if (error instanceof ProxyError) return error;
   if (error instanceof TargetForbiddenError) return new ProxyError('TARGET_FORBIDDEN', error.message, { cause: error });
-  if (error instanceof Error && error.name === 'AbortError') return error;
+  const refusal = proxyRefusal(error);
+  if (error instanceof Error && error.name === 'AbortError' && refusal === undefined) return error;
+  // The parser keeps what it could not read, and that may repeat what we said.
+  if (error instanceof Error && 'data' in error) error.data = undefined;
   const code = networkErrorCode(error);
-  const isTimeout = timeouts.has(code) || (error instanceof Error && error.name === 'TimeoutError');
+  const isNoHttp = code.startsWith('HPE_');
   const sentence =
-    sentences[code] ?? (code.startsWith('HPE_') ? 'the answer is not HTTP' : `the request failed (${code})`);
-  return new ProxyError(isTimeout ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_UNREACHABLE', `${host}: ${sentence}`, {
+    refusal ?? sentences.get(code) ?? (isNoHttp ? 'the answer is not HTTP' : `the request failed (${code})`);
+  return new ProxyError(timeouts.has(code) ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_UNREACHABLE', `${host}: ${sentence}`, {
     cause: error,
   });
+}
+
+/** That an HTTP proxy refused: undici has its status in messages only, one of which calls itself an abort. */
+function proxyRefusal(error: unknown): string | undefined {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  if (code !== 'UND_ERR_ABORTED' && code !== 'UND_ERR_INVALID_ARG') return undefined;
+  const [, status] = /^Proxy (?:response|Authentication Required) \((\d+)\)/.exec(String(message)) ?? [];
+  return status === undefined ? undefined : `the HTTP proxy answered ${status}`;
 }

@@ -31,8 +31,16 @@ const forbidden: readonly Range[] = [
   ['fe80::', 10],
   ['fec0::', 10],
   ['ff00::', 8],
-  // Metadata services outside the link-local ranges: AWS over IPv6, Alibaba Cloud, Azure's wire server.
-  ['fd00:ec2::254', 128],
+  // IPv4 inside IPv6 where the way out of it is the network's affair: Teredo, NAT64 of a site, SIIT.
+  ['2001::', 32],
+  ['64:ff9b:1::', 48],
+  ['::ffff:0:0:0', 96],
+  // Metadata services outside the link-local ranges: AWS, Oracle Cloud, Google Cloud and Scaleway over IPv6, Alibaba
+  // Cloud, Azure's wire server.
+  ['fd00:ec2::', 32],
+  ['fd00:c1::a9fe:a9fe', 128],
+  ['fd20:ce::254', 128],
+  ['fd00:42::42', 128],
   ['100.100.100.200', 32],
   ['168.63.129.16', 32],
 ];

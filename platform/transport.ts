@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import { type ProxySettings, proxyFor } from './environment-proxy.ts';
 import { mayReach, type NetworkZone, outermost, zoneOf } from './network-zone.ts';
+import { ReadBuffers } from './read-buffers.ts';
 
 /** All addresses of a host name, at least one. */
 export type Resolve = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
@@ -32,8 +33,9 @@ export interface TransportOptions {
 }
 
 const defaultTimeouts: TransportTimeouts = { connectMs: 10_000, headersMs: 60_000, idleBodyMs: 60_000 };
-const registryZoneTtlMs = 60_000;
 const otherOriginsMax = 64;
+/** Of all transports: a connection that is done with one leaves it to any other. */
+const readBuffers = new ReadBuffers();
 
 /** The registry wants us to go where the zone rule does not let us. The message names host and zone, and no path or query. */
 export class TargetForbiddenError extends Error {
@@ -49,7 +51,8 @@ const resolveBySystem: Resolve = (hostname) => systemLookup(hostname, { all: tru
  * HTTP to one registry, and to the hosts that the registry sends us to (token realms, blob storage) as far as its zone
  * lets it: a public registry to public addresses only, a private one also to private ones, one on loopback also to
  * loopback; link-local addresses never; https never to http. The address that was checked is the one that is dialled.
- * Behind a proxy of the environment the proxy resolves names, so that only literal addresses are checked.
+ * Behind a proxy of the environment the proxy resolves names, so that only literal addresses are checked, and a
+ * registry by name counts as public.
  */
 export class RegistryTransport {
   readonly origin: string;
@@ -59,7 +62,11 @@ export class RegistryTransport {
   readonly #own: Dispatcher;
   readonly #others: LRUCache<string, Dispatcher>;
   #secureContext: SecureContext | undefined;
-  #zone: { readonly value: Promise<NetworkZone>; readonly until: number } | undefined;
+  /**
+   * The outermost zone that the registry's name ever resolved to. What it answers later cannot make it more private:
+   * that would let a registry of the internet point its name at 127.0.0.1 just before it sends us there.
+   */
+  #zone: NetworkZone = 'forbidden';
 
   constructor(options: TransportOptions) {
     this.origin = options.origin;
@@ -83,6 +90,11 @@ export class RegistryTransport {
     return opened;
   }
 
+  /** What chunks of answers are in; who is the last to look at one may give it back. */
+  get readBuffers(): ReadBuffers {
+    return readBuffers;
+  }
+
   get dispatcher(): Dispatcher {
     return this.#own;
   }
@@ -99,7 +111,7 @@ export class RegistryTransport {
     if (url.protocol !== 'http:' && url.protocol !== 'https:') {
       throw new TargetForbiddenError(`the registry sends us to scheme ${url.protocol}`);
     }
-    if (url.protocol === 'http:' && this.origin.startsWith('https:')) {
+    if (url.protocol === 'http:' && [this.origin, base].some((from) => from.startsWith('https:'))) {
       throw new TargetForbiddenError(`the registry sends us from https to http, at ${url.host}`);
     }
     url.username = '';
@@ -126,19 +138,21 @@ export class RegistryTransport {
       connections: this.#options.connections ?? 256,
       maxHeaderSize: 65_536,
     };
-    const proxy = proxyFor(url, this.#options.proxies ?? {});
+    // No proxy reaches for us what we may not reach: dialled directly, it is refused.
+    const proxy = isForbidden(url) ? undefined : proxyFor(url, this.#options.proxies ?? {});
     const tls = url.protocol === 'https:' ? { secureContext: this.#tls() } : {};
-    if (proxy !== undefined) {
-      const requestTls = { ...tls, timeout: this.#timeouts.connectMs };
-      return new ProxyAgent({
-        ...common,
-        uri: proxy.href,
-        requestTls,
-        connectTimeout: this.#timeouts.connectMs,
-        proxyTunnel: false,
-      });
-    }
-    return new Pool(url.origin, { ...common, connect: this.#connector(url, tls) });
+    if (proxy === undefined) return new Pool(url.origin, { ...common, connect: this.#connector(url, tls) });
+    const { connectMs } = this.#timeouts;
+    return new ProxyAgent({
+      uri: proxy.href,
+      requestTls: { ...tls, timeout: connectMs },
+      proxyTls: proxy.protocol === 'https:' ? { secureContext: secureContextFor(undefined) } : {},
+      connectTimeout: connectMs,
+      proxyTunnel: false,
+      // The agent hands its own options to tunnels only: without these, a proxy that is silent holds us for minutes.
+      factory: (origin, options) => new Pool(origin, { ...options, ...common }),
+      clientFactory: (origin, options) => new Pool(origin, { ...options, headersTimeout: connectMs }),
+    });
   }
 
   #connector(url: URL, tls: object): buildConnector.connector {
@@ -157,6 +171,7 @@ export class RegistryTransport {
       timeout: this.#timeouts.connectMs,
       allowH2: false,
       lookup,
+      onread: readBuffers.onread,
     } as buildConnector.BuildOptions);
     const literal = bareHost(url.hostname);
     if (isIP(literal) === 0) return connect;
@@ -170,10 +185,10 @@ export class RegistryTransport {
 
   async #allowed(url: URL, hostname: string): Promise<readonly { address: string; family: number }[]> {
     const found = await this.#resolve(hostname);
-    await this.#check(
-      url,
-      found.map((entry) => entry.address),
-    );
+    if (found.length === 0) throw Object.assign(new Error(`${hostname} has no address`), { code: 'ENOTFOUND' });
+    const addresses = found.map((entry) => entry.address);
+    await this.#check(url, addresses);
+    if (url.origin === this.origin) this.#note(addresses);
     return found;
   }
 
@@ -192,24 +207,27 @@ export class RegistryTransport {
   }
 
   async #reach(url: URL): Promise<NetworkZone> {
-    const isTrusted = (this.#options.trustedHosts ?? []).some((host) => host === url.hostname || host === url.host);
+    const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+    const names = [url.hostname, `${url.hostname}:${port}`];
+    const isTrusted = (this.#options.trustedHosts ?? []).some((host) => names.includes(host));
     return url.origin === this.origin || isTrusted ? 'loopback' : this.#registryZone();
   }
 
-  /** A registry that cannot be resolved counts as public: that is the zone with the fewest rights. */
-  #registryZone(): Promise<NetworkZone> {
-    const now = performance.now();
-    if (this.#zone === undefined || this.#zone.until <= now) {
-      this.#zone = { value: this.#findRegistryZone(), until: now + registryZoneTtlMs };
+  /** A registry that cannot be resolved, or not by us, counts as public: that is the zone with the fewest rights. */
+  async #registryZone(): Promise<NetworkZone> {
+    const url = new URL(this.origin);
+    const host = bareHost(url.hostname);
+    if (isIP(host) !== 0) return zoneOf(host);
+    if (proxyFor(url, this.#options.proxies ?? {}) !== undefined) return 'public';
+    if (this.#zone === 'forbidden') {
+      const found = await this.#resolve(host).catch(() => []);
+      this.#note(found.map((entry) => entry.address));
     }
-    return this.#zone.value;
+    return this.#zone === 'forbidden' ? 'public' : this.#zone;
   }
 
-  async #findRegistryZone(): Promise<NetworkZone> {
-    const host = bareHost(new URL(this.origin).hostname);
-    if (isIP(host) !== 0) return zoneOf(host);
-    const found = await this.#resolve(host).catch(() => []);
-    return found.length === 0 ? 'public' : outermost(found.map((entry) => zoneOf(entry.address)));
+  #note(addresses: readonly string[]): void {
+    this.#zone = outermost([this.#zone, ...addresses.map(zoneOf)]);
   }
 
   #tls(): SecureContext {
@@ -217,6 +235,9 @@ export class RegistryTransport {
     return this.#secureContext;
   }
 }
+
+const isForbidden = ({ hostname }: URL): boolean =>
+  isIP(bareHost(hostname)) !== 0 && zoneOf(bareHost(hostname)) === 'forbidden';
 
 const bareHost = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
 
