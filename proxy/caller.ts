@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ConnectorKey } from '../connectors/address.ts';
 import type { Action, Caller } from '../credentials/grant.ts';
 
@@ -32,4 +32,4 @@ export const everyone: CallerSource = Object.freeze({ identify: () => local });
 const local: KnownCaller = Object.freeze({ name: 'local', may: () => true });
 
 /** Tokens are compared by their digests, so that neither time nor a heap dump of the table tells a token. */
-export const tokenDigest = (token: string): string => createHash('sha256').update(token).digest('hex');
+export const tokenDigest = (token: string): string => hash('sha256', token);

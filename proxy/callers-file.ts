@@ -9,10 +9,13 @@ const sha256Hex = /^[0-9a-f]{64}$/;
 
 const connectorPattern = z
   .string()
+  .trim()
   .refine(
     (text) => text === '*' || parseKey(text.replace(/\/\*$/, '/any'), '') !== undefined,
     'must be "namespace/connector", "namespace/*" or "*"',
   );
+/** Shorter texts are no tokens, and may be quoted. */
+const tokenLengthMin = 16;
 
 const callersSchema = z.strictObject({
   callers: z.array(
@@ -21,7 +24,7 @@ const callersSchema = z.strictObject({
         name: z.string().min(1),
         token: z
           .string()
-          .min(16, 'must have at least 16 characters')
+          .min(tokenLengthMin, `must have at least ${tokenLengthMin} characters`)
           .regex(/^\S+$/, 'must hold no white space')
           .optional(),
         tokenSha256: z.string().regex(sha256Hex, 'must be 64 lower-case hexadecimal digits').optional(),
@@ -50,14 +53,15 @@ export class CallersFileError extends Error {
 export function parseCallers(text: string, file: string): CallerSource {
   let value: unknown;
   try {
-    value = parse(text, { maxAliasCount: 0, logLevel: 'silent' });
+    // At a quieter level the library would return what it made of a broken text.
+    value = parse(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     const line = (error as { linePos?: { line: number }[] }).linePos?.[0]?.line;
     throw new CallersFileError(line === undefined ? file : `${file}:${line}`, 'is not YAML or JSON');
   }
   const parsed = callersSchema.safeParse(value);
   if (!parsed.success) {
-    const reasons = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'callers'}: ${issue.message}`);
+    const reasons = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'callers'}: ${messageOf(issue)}`);
     throw new CallersFileError(file, reasons.join('; '));
   }
   const byDigest = new Map<string, KnownCaller>();
@@ -67,6 +71,13 @@ export function parseCallers(text: string, file: string): CallerSource {
     byDigest.set(digest, { name, may: permission(connectors, actions) });
   }
   return { identify: (token) => (token === undefined ? undefined : byDigest.get(tokenDigest(token))) };
+}
+
+/** What is wrong, without a token that somebody wrote where the name of a field belongs. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'unrecognized_keys') return issue.message;
+  const keys = issue.keys.map((key) => (key.length < tokenLengthMin ? `"${key}"` : 'a key too long to be one'));
+  return `unknown fields: ${keys.join(', ')}`;
 }
 
 function permission(patterns: readonly string[], actions: readonly Action[]) {
@@ -91,7 +102,7 @@ export async function openCallersFile(
 ): Promise<CallersFile> {
   let signature = await signatureOf(file);
   let current = parseCallers(await readText(file), file);
-  const timer = setInterval(async () => {
+  const look = async (): Promise<void> => {
     const now = await signatureOf(file).catch((error: CallersFileError) => error.message);
     if (now === signature) return;
     signature = now;
@@ -101,6 +112,15 @@ export async function openCallersFile(
     } catch (error) {
       options.onReload?.(error as CallersFileError);
     }
+  };
+  let isLooking = false;
+  const timer = setInterval(async () => {
+    // On a slow file system an older look must not end after a newer one.
+    if (isLooking) return;
+    isLooking = true;
+    await look().finally(() => {
+      isLooking = false;
+    });
   }, options.pollMs ?? 1000).unref();
   return {
     identify: (token) => current.identify(token),

@@ -4,7 +4,6 @@ import type { ResolvedConnector } from '../connectors/connector.ts';
 import { apiRepository } from '../connectors/image-reference.ts';
 import { isWithinPath } from '../connectors/registry-address.ts';
 import { type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
-import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { networkErrorCode, toProxyError } from '../platform/network-error.ts';
 import { type RegistryTransport, TargetForbiddenError } from '../platform/transport.ts';
@@ -12,8 +11,9 @@ import type { KnownCaller } from './caller.ts';
 import { upstreamHeaders } from './headers.ts';
 import { rewriteLink } from './link.ts';
 import type { Operation } from './operation.ts';
-import { type Outcome, type Progress, relay, type Verdict } from './relay.ts';
-import { continues, missingRange } from './resumption.ts';
+import { denial, withoutSecrets } from './refusal.ts';
+import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
+import { continues, missingRange, resumptionHeaders } from './resumption.ts';
 import type { Route } from './route.ts';
 
 export interface ForwardOptions {
@@ -28,9 +28,7 @@ export interface ForwardOptions {
   readonly random: () => number;
 }
 
-type Held = Extract<Outcome, { kind: 'held' }>;
-
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const redirectsMax = 5;
 /** A blob that breaks off is continued this often as long as each attempt brings bytes. */
 const resumptionsMax = 5;
@@ -43,6 +41,9 @@ const lastingFailures: ReadonlySet<string> = new Set([
   'ENOTFOUND',
   'UND_ERR_HEADERS_OVERFLOW',
 ]);
+
+const isRedirect = (status: number, headers: IncomingHttpHeaders): boolean =>
+  redirectStatuses.has(status) && headers.location !== undefined;
 
 /**
  * Carries one read of the registry API through: gets a grant, sends the request, and answers the caller with what
@@ -110,22 +111,23 @@ class Forwarding {
         path: this.#url.pathname + this.#url.search,
         method: this.#request.method as 'GET' | 'HEAD',
         headers: this.#requestHeaders(),
+        // Pulls begin with a HEAD, after which undici would close the connection unless told not to.
+        reset: false,
       },
       this.#response,
       {
         verdict: (status, headers) => this.#verdict(status, headers),
         rewrite: (headers) => this.#rewrite(headers),
         continued: this.#broken,
+        readBuffers: transport.readBuffers,
       },
     );
   }
 
   /** Grants are for the registry's own origin: storage refuses two means of authentication, and must not see ours. */
   #requestHeaders(): Record<string, string | string[]> {
-    const headers = { ...this.#headers };
+    const headers = this.#broken === undefined ? { ...this.#headers } : resumptionHeaders(this.#headers, this.#broken);
     if (this.#grant.kind === 'authorization' && this.#isAtRegistry()) headers['authorization'] = this.#grant.value;
-    const range = this.#broken === undefined ? undefined : missingRange(this.#broken);
-    if (range !== undefined) headers['range'] = range;
     return headers;
   }
 
@@ -133,18 +135,16 @@ class Forwarding {
     return this.#url.origin === this.#registryUrl.origin;
   }
 
+  /** Redirects and errors are held: the caller gets what becomes of them. */
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
-    const isRefused = status === 401 || status === 403;
-    const isRedirect = redirects.has(status) && headers.location !== undefined;
-    if (isRefused || isRedirect) return 'hold';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
-    return passingFailures.has(status) && !this.#isRetried ? 'hold' : 'relay';
+    return status >= 400 || isRedirect(status, headers) ? 'hold' : 'relay';
   }
 
   #rewrite(headers: OutgoingHttpHeaders): void {
     const { route } = this.#options;
     if (headers['link'] === undefined) return;
-    const link = rewriteLink(String(headers['link']), route.base + route.tail, route.tail);
+    const link = rewriteLink(String(headers['link']), this.#url, route.tail, route.base + route.tail);
     if (link === undefined) delete headers['link'];
     else headers['link'] = link;
   }
@@ -152,33 +152,44 @@ class Forwarding {
   /** What an outcome leads to; true when the caller has been answered. */
   async #settle(outcome: Outcome): Promise<boolean> {
     const { signal } = this.#options;
+    if (outcome.kind === 'relayed' || outcome.kind === 'broken') this.#note(outcome.progress);
     if (outcome.kind === 'relayed') {
-      this.#note(outcome.progress);
       this.#response.end();
       return true;
     }
     if (signal.aborted) throw signal.reason;
-    if (outcome.kind === 'broken') {
-      this.#note(outcome.progress);
-      return this.#resume(outcome.progress, outcome.error);
-    }
+    if (outcome.kind === 'broken') return this.#resume(outcome.progress, outcome.error);
     return outcome.kind === 'failed' ? this.#afterFailure(outcome.error) : this.#afterHeld(outcome);
   }
 
   async #afterHeld(answer: Held): Promise<boolean> {
-    if (redirects.has(answer.status)) return this.#redirect(answer);
-    if (answer.status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(answer);
-    if (this.#broken !== undefined)
-      return this.#resume(this.#broken, new Error(`it is not continued: ${answer.status}`));
-    if (answer.status === 401 || answer.status === 403) throw this.#denial(answer);
-    return this.#retry();
+    const { status } = answer;
+    if (isRedirect(status, answer.headers)) return this.#redirect(answer);
+    if (status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(answer);
+    if (passingFailures.has(status) && !this.#isRetried) return this.#retry();
+    if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
+    if (status === 401 || status === 403) throw this.#denial(answer);
+    return this.#passOn(answer);
   }
 
   async #afterFailure(error: Error): Promise<boolean> {
-    if (this.#broken !== undefined) return this.#resume(this.#broken, error);
     const isLasting = error instanceof TargetForbiddenError || lastingFailures.has(networkErrorCode(error));
     if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
     return this.#retry();
+  }
+
+  /** The registry's own words, as `404` with what it does not have. */
+  #passOn(answer: Held): true {
+    const { operation } = this.#options;
+    const { headers, body } = withoutSecrets(answer, this.#want, this.#grant);
+    operation.status = answer.status;
+    if (this.#request.method === 'HEAD') {
+      this.#response.writeHead(answer.status, headers).end();
+      return true;
+    }
+    operation.bytes = body.length;
+    this.#response.writeHead(answer.status, { ...headers, 'content-length': body.length }).end(body);
+    return true;
   }
 
   #note(progress: Progress): void {
@@ -210,8 +221,9 @@ class Forwarding {
     this.#resumptions += 1;
     this.#resumedAt = progress.sent;
     this.#broken = progress;
-    // Much time may have gone by since the grant was made.
+    // Much time may have gone by since the grant was made, and each attempt that brought bytes is worth a retry.
     this.#isReauthorized = false;
+    this.#isRetried = false;
     return this.#again();
   }
 
@@ -225,18 +237,9 @@ class Forwarding {
     return false;
   }
 
-  /** The registry's refusal in our words: its challenge is not the caller's to answer. */
   #denial(answer: Held): ProxyError {
-    const { connector } = this.#options;
-    if (!this.#isAtRegistry()) {
-      return new ProxyError('UPSTREAM_PROTOCOL', `the blob storage ${this.#url.host} refused with ${answer.status}`);
-    }
-    const said = whatRegistrySaidTo(this.#grant, connector, this.#want.repository, answer.body);
-    const who =
-      connector.secret === undefined ? 'access without a credential (the connector has none)' : 'its credential';
-    const suffix = said === '' ? '' : `: ${said}`;
-    const message = `the registry ${this.#url.host} refused ${who} for ${this.#want.repository} with ${answer.status}${suffix}`;
-    return new ProxyError('UPSTREAM_DENIED', message);
+    if (this.#isAtRegistry()) return denial(answer, this.#want, this.#grant, this.#url.host);
+    return new ProxyError('UPSTREAM_PROTOCOL', `the blob storage ${this.#url.host} refused with ${answer.status}`);
   }
 
   /** Blob storage on another host is the caller's to fetch from, so that the bytes bypass us; the rest we follow. */

@@ -14,8 +14,9 @@ const hopByHop = [
 ] as const;
 
 /**
- * What a caller says and a registry must not hear. `Forwarded` and its kin make registries build addresses, of token
- * realms among others, from a name that the caller chose.
+ * What a caller says and a registry must not hear. `Forwarded` and its kin, `X-Forwarded-…` too, make registries build
+ * addresses, of token realms among others, from a name that the caller chose; a method override would make a deletion
+ * of a pull.
  */
 const notUpstream: ReadonlySet<string> = new Set([
   ...hopByHop,
@@ -25,16 +26,16 @@ const notUpstream: ReadonlySet<string> = new Set([
   'expect',
   'forwarded',
   'host',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-prefix',
-  'x-forwarded-proto',
-  'x-forwarded-server',
+  'x-host',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-host',
   'x-original-url',
   'x-real-ip',
   'x-rewrite-url',
 ]);
+const forwardedPrefix = 'x-forwarded';
 
 /**
  * What a registry says and a caller must not hear: its challenge, which is ours to answer; cookies, because a session
@@ -59,12 +60,15 @@ function connectionNames(connection: string | string[] | undefined): readonly st
     .map((name) => name.trim().toLowerCase());
 }
 
-function without(headers: IncomingHttpHeaders, dropped: ReadonlySet<string>): Record<string, string | string[]> {
+function without(
+  headers: IncomingHttpHeaders,
+  isDropped: (name: string) => boolean,
+): Record<string, string | string[]> {
   const ofThisHop = connectionNames(headers.connection);
   const kept: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || dropped.has(name) || ofThisHop?.includes(name)) continue;
+    if (value === undefined || isDropped(name) || ofThisHop?.includes(name)) continue;
     kept[name] = value;
   }
   return kept;
@@ -72,10 +76,10 @@ function without(headers: IncomingHttpHeaders, dropped: ReadonlySet<string>): Re
 
 /** The headers of a caller's request that go to the registry. */
 export function upstreamHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  return without(headers, notUpstream);
+  return without(headers, (name) => notUpstream.has(name) || name.startsWith(forwardedPrefix));
 }
 
 /** The headers of a registry's answer that go to the caller. */
 export function downstreamHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  return without(headers, notDownstream);
+  return without(headers, (name) => notDownstream.has(name));
 }

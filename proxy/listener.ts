@@ -22,7 +22,7 @@ export interface ProxyOptions {
   readonly idleMs?: number;
 }
 
-export interface Proxy {
+export interface ProxyListener {
   /** Not listening yet. */
   readonly server: Server;
   /** Takes no new connection, lets requests under way end for at most `graceMs`, then cuts them. */
@@ -36,7 +36,7 @@ const defaultIdleMs = 300_000;
  * Builds the proxy: a registry for its callers, a caller of the registries behind it. It is plain `node:http`, because
  * a framework's share of a small request is more than ours (bench/README.md).
  */
-export function buildProxy(options: ProxyOptions): Proxy {
+export function buildProxy(options: ProxyOptions): ProxyListener {
   let isDraining = false;
   const server = createServer(
     { keepAliveTimeout: 75_000, headersTimeout: 30_000, maxHeaderSize: 32_768, requireHostHeader: true },
@@ -87,14 +87,15 @@ async function serve(
   options: ProxyOptions,
   operation: Operation,
 ): Promise<void> {
-  const route = parseRoute(request.url ?? '', request.headers.host);
-  const caller = identify(request, options.callers);
-  operation.caller = caller.name;
+  // Before the path: a push must hear that pushes are not served, and not that its path is unknown.
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new ProxyError('METHOD_UNSUPPORTED', `${request.method} is not served: this proxy is for pulls`, {
       headers: { allow: 'GET, HEAD' },
     });
   }
+  const route = parseRoute(request.url ?? '', request.headers.host);
+  const caller = identify(request, options.callers);
+  operation.caller = caller.name;
   if (route.kind === 'base') return answerBase(response, operation);
   describe(operation, route);
   await pull(request, response, options, operation, route, caller);
@@ -117,7 +118,10 @@ async function pull(
   const problem = connector.problems[0];
   if (problem !== undefined) throw new ProxyError('CONNECTOR_UNUSABLE', `${problem.reason}: ${problem.message}`);
   const departure = new AbortController();
-  const onClose = (): void => departure.abort(new DOMException('the caller went away', 'AbortError'));
+  const onClose = (): void => {
+    // Every answer closes at its end: only before that somebody has gone.
+    if (!response.writableEnded) departure.abort(new DOMException('the caller went away', 'AbortError'));
+  };
   response.once('close', onClose);
   try {
     await forward(request, response, {

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { ReadBuffers } from '../platform/read-buffers.ts';
 import { downstreamHeaders } from './headers.ts';
 
 /** What to do with an answer once its head is there: stream it to the caller, or hold it for a decision. */
@@ -13,13 +14,20 @@ export interface Progress {
   sent: number;
 }
 
+/** An answer of which the caller has seen nothing; the body is read up to a bound. */
+export interface Held {
+  readonly kind: 'held';
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
 /** How one request to the registry ended. */
 export type Outcome =
   | { readonly kind: 'relayed'; readonly progress: Progress }
   /** The answer broke off after its head had gone to the caller. */
   | { readonly kind: 'broken'; readonly progress: Progress; readonly error: Error }
-  /** An answer of which the caller has seen nothing; the body is read up to a bound. */
-  | { readonly kind: 'held'; readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string }
+  | Held
   /** Nothing came back. */
   | { readonly kind: 'failed'; readonly error: Error };
 
@@ -30,10 +38,14 @@ export interface RelayOptions {
   rewrite?(headers: OutgoingHttpHeaders): void;
   /** A body that goes on where an earlier one broke off: its head has been sent. */
   continued?: Progress | undefined;
+  /** Where chunks may come from, and go back to as soon as they are sent. */
+  readBuffers: ReadBuffers;
 }
 
 /** Of a held answer nobody needs more: it is an error body, a redirect, a challenge. */
-const heldBytesMax = 16_384;
+const heldBytesMax = 65_536;
+/** A body up to this size is sent in one piece with its head. */
+const smallBytesMax = 16_384;
 
 /**
  * Sends one request and streams the answer into `response`. Back-pressure goes both ways: a caller that does not read
@@ -56,12 +68,17 @@ export function relay(
   });
 }
 
+const isWholeBody = ({ headers }: Progress, chunk: Buffer): boolean =>
+  chunk.length <= smallBytesMax && chunk.length === Number(headers['content-length']);
+
 class Relay implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse;
   readonly #options: RelayOptions;
   readonly #resolve: (outcome: Outcome) => void;
   readonly #onClose = (): void => this.#cancel();
-  readonly #onDrain = (): void => this.#controller?.resume();
+  readonly #onDrain = (): void => this.#drained();
+  /** Chunks that the kernel has not taken yet, as far as we know. */
+  readonly #unsent: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #progress: Progress | undefined;
   #held: { status: number; headers: IncomingHttpHeaders; chunks: Buffer[]; length: number } | undefined;
@@ -72,7 +89,6 @@ class Relay implements Dispatcher.DispatchHandler {
     this.#options = options;
     this.#resolve = resolve;
     response.on('close', this.#onClose);
-    response.on('drain', this.#onDrain);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -92,8 +108,10 @@ class Relay implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#progress !== undefined) {
+      const isWhole = this.#progress.sent === 0 && isWholeBody(this.#progress, chunk);
       this.#progress.sent += chunk.length;
-      if (!this.#response.write(chunk)) controller.pause();
+      if (isWhole) this.#endWith(chunk);
+      else this.#write(chunk, controller);
     } else if (this.#held !== undefined && this.#held.length < heldBytesMax) {
       this.#held.chunks.push(chunk);
       this.#held.length += chunk.length;
@@ -118,13 +136,50 @@ class Relay implements Dispatcher.DispatchHandler {
   #sendHead(status: number, upstream: IncomingHttpHeaders): void {
     const headers = downstreamHeaders(upstream);
     this.#options.rewrite?.(headers);
+    // Bytes beyond the promised length would be read as the next answer, and fewer would make the caller wait.
+    this.#response.strictContentLength = true;
     this.#response.writeHead(status, headers);
+  }
+
+  /**
+   * Node joins head and body to one string, and so to one system call, only when the body is a string too, and when it
+   * need not check a length, which here is known to be right.
+   */
+  #endWith(body: Buffer): void {
+    this.#response.strictContentLength = false;
+    this.#response.end(body.toString('latin1'), 'latin1');
+    this.#options.readBuffers.giveBack(body, true);
+  }
+
+  #write(chunk: Buffer, controller: Dispatcher.DispatchController): void {
+    const response = this.#response;
+    this.#unsent.push(chunk);
+    // Uncorked at once, so that we see here whether the kernel took it all.
+    response.cork();
+    const isBelowMark = response.write(chunk);
+    response.uncork();
+    if (response.writableLength === 0) {
+      this.#giveBack(true);
+    } else if (!isBelowMark) {
+      controller.pause();
+      response.once('drain', this.#onDrain);
+    }
+  }
+
+  #drained(): void {
+    this.#giveBack(false);
+    this.#controller?.resume();
+  }
+
+  #giveBack(isPrompt: boolean): void {
+    for (const chunk of this.#unsent) this.#options.readBuffers.giveBack(chunk, isPrompt);
+    this.#unsent.length = 0;
   }
 
   #settleHeld(): void {
     if (this.#held === undefined) return;
     const { status, headers, chunks } = this.#held;
-    this.#settle({ kind: 'held', status, headers, body: Buffer.concat(chunks).toString('utf8') });
+    this.#settle({ kind: 'held', status, headers, body: Buffer.concat(chunks) });
   }
 
   #settle(outcome: Outcome): void {

@@ -40,3 +40,16 @@ export function continues(progress: Progress, status: number, headers: IncomingH
   const isSameTotal = promised.total === found.total || promised.total === '*' || found.total === '*';
   return found.first === promised.first + progress.sent && found.last === promised.last && isSameTotal;
 }
+
+/** Conditions on what the caller holds: they have been met, or did not apply, when the answer began. */
+const conditional = ['if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since'];
+
+/** The headers of the request that asks for what is missing. */
+export function resumptionHeaders<T>(
+  headers: Readonly<Record<string, T>>,
+  progress: Progress,
+): Record<string, T | string> {
+  const kept: Record<string, T | string> = { ...headers, range: missingRange(progress) ?? '' };
+  for (const name of conditional) delete kept[name];
+  return kept;
+}

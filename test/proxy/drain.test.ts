@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { call } from '../support/call.ts';
+import { digestOf } from '../support/digest.ts';
+import type * as faults from '../support/faults.ts';
+import { connectorTo, type RunningProxy, startProxy } from '../support/proxy.ts';
+import { type Registry, startRegistry } from '../support/registry.ts';
+
+const aMinuteMs = 60_000;
+
+let registry: Registry;
+let proxy: RunningProxy;
+let digest: string;
+/** Lets blobs go on that have come half their way. */
+let goOn: () => void;
+
+beforeEach(async () => {
+  registry = await startRegistry();
+  proxy = await startProxy({ documents: connectorTo(registry.origin) });
+  digest = await registry.seedSyntheticBlob('team/app', 100_000);
+  const half = Promise.withResolvers<void>();
+  goOn = half.resolve;
+  const inflict: faults.Fault['inflict'] = async (answer) => {
+    const right = await answer();
+    const body = async function* () {
+      for await (const chunk of right.body ?? []) {
+        yield chunk.subarray(0, 50_000);
+        await half.promise;
+        yield chunk.subarray(50_000);
+      }
+    };
+    return { ...right, body: body() };
+  };
+  registry.faults.add({ match: { path: /blobs/ }, fault: { name: 'stopped half-way', inflict } });
+});
+afterEach(async () => {
+  goOn();
+  await proxy.close();
+  await registry.close();
+});
+
+async function open(url: string, agent: Agent): Promise<IncomingMessage> {
+  const [response] = await once(get(url, { agent }), 'response');
+  return response;
+}
+
+describe('draining', () => {
+  test('lets a blob under way arrive in whole, takes no new connection, and ends the one that was kept', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const response = await open(proxy.url(`team/app/blobs/${digest}`), agent);
+    const drained = proxy.proxy.drain(aMinuteMs);
+    expect(await call(proxy.url('team/app/manifests/v1'))).toMatchObject({
+      status: undefined,
+      failure: 'ECONNREFUSED',
+    });
+
+    const closed = once(response.socket, 'close');
+    goOn();
+    expect(digestOf(Buffer.concat(await response.toArray()))).toBe(digest);
+    await drained;
+    await closed;
+    agent.destroy();
+  });
+
+  test('does not wait for connections without a request', async () => {
+    const idle = connect(proxy.port, '127.0.0.1');
+    await once(idle, 'connect');
+    const used = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
+    used.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const [answer] = await once(used, 'data');
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    const closed = Promise.all([once(idle, 'close'), once(used, 'close')]);
+    idle.resume();
+    used.resume();
+    await proxy.proxy.drain(aMinuteMs);
+    await closed;
+  });
+
+  test('ends a connection with the answer to a request that came while draining', async () => {
+    const socket = connect(proxy.port, '127.0.0.1');
+    const path = new URL(proxy.url(`team/app/blobs/${digest}`)).pathname;
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    await registry.arrival(({ url }) => url.includes('/blobs/'));
+    const drained = proxy.proxy.drain(aMinuteMs);
+    const second = once(proxy.proxy.server, 'request');
+    socket.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await second;
+    goOn();
+    const answers = Buffer.concat(await socket.toArray()).toString('latin1');
+    expect(answers.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
+    expect(answers.slice(answers.lastIndexOf('HTTP/1.1'))).toMatch(/\r\nconnection: close\r\n/i);
+    await drained;
+  });
+
+  test('cuts what is still under way when the grace is over', async () => {
+    const agent = new Agent();
+    const response = await open(proxy.url(`team/app/blobs/${digest}`), agent);
+    const [request] = registry.requests.filter(({ url }) => url.includes('/blobs/'));
+    await proxy.proxy.drain(20);
+    await expect(response.toArray()).rejects.toThrow('aborted');
+    expect(await request?.ended).toBe('broken');
+    expect(await proxy.operation()).toMatchObject({ status: 200, error: 'CANCELLED' });
+  });
+
+  test('ends at once when there is nothing to wait for, and may be asked for twice', async () => {
+    await Promise.all([proxy.proxy.drain(aMinuteMs), proxy.proxy.drain(aMinuteMs)]);
+    await proxy.proxy.drain(aMinuteMs);
+  });
+});
