@@ -25,7 +25,7 @@ export interface FolderStore extends ConnectorStore, AsyncDisposable {
 }
 
 /** The manifests of a folder are wrong at the start, when there is no last good version to go on with. */
-export class ManifestError extends Error {
+class ManifestError extends Error {
   constructor(folder: string, problems: readonly ManifestProblem[]) {
     super(`${folder}: ${problems.length} problem(s)\n${problems.map((p) => `  ${formatProblem(p)}`).join('\n')}`);
     this.name = 'ManifestError';
