@@ -3,15 +3,23 @@ import { join } from 'node:path';
 import { identityOf, namespaceOf } from './catalogue.ts';
 import { checkConnector } from './connector.ts';
 import { formatField, type LocatedDocument, type ManifestProblem, parseManifests } from './manifest.ts';
+import type { Document } from './schema.ts';
 
 /** A larger file is no manifest; the API server's own limit for an object is 3 MiB. */
 const fileBytesMax = 16 * 1024 * 1024;
+
+/** A document and where it begins: all that is kept of a file, whose syntax tree is several times as large. */
+interface PlacedDocument {
+  readonly value: Document;
+  readonly file: string;
+  readonly line: number;
+}
 
 /** What one file holds: its last good documents, and what is wrong with it now. */
 export interface ManifestFile {
   /** Changes when the file does. */
   readonly signature: string;
-  readonly documents: readonly LocatedDocument[];
+  readonly documents: readonly PlacedDocument[];
   readonly problems: readonly ManifestProblem[];
   readonly skipped: readonly string[];
 }
@@ -53,13 +61,20 @@ async function readManifestFile(
     if (facts.size > fileBytesMax) throw new Error(`larger than ${fileBytesMax} bytes`);
     const { documents, problems, skipped } = parseManifests(await readFile(path, 'utf8'), name);
     const found = [...problems, ...documents.flatMap(connectorProblems)];
-    return found.length > 0 ? bad(signature, found) : { signature, documents, problems: [], skipped };
+    return found.length > 0
+      ? bad(signature, found)
+      : { signature, documents: documents.map(place), problems: [], skipped };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
+    // What cannot even be looked at is bad in the same way until something changes.
+    if (signature === '') signature = message;
+    if (before?.signature === signature) return before;
     return bad(signature, [{ file: name, line: 1, field: '', message: `cannot be read: ${message}` }]);
   }
 }
+
+const place = ({ value, file, lineOf }: LocatedDocument): PlacedDocument => ({ value, file, line: lineOf([]) });
 
 function connectorProblems(document: LocatedDocument): ManifestProblem[] {
   const { value, file } = document;
@@ -70,11 +85,11 @@ function connectorProblems(document: LocatedDocument): ManifestProblem[] {
 }
 
 /** Leaves the first of documents with one identity, and names the others as problems. */
-export function withoutDuplicates(documents: readonly LocatedDocument[]): {
-  readonly documents: readonly LocatedDocument[];
+export function withoutDuplicates(documents: readonly PlacedDocument[]): {
+  readonly documents: readonly PlacedDocument[];
   readonly problems: readonly ManifestProblem[];
 } {
-  const first = new Map<string, LocatedDocument>();
+  const first = new Map<string, PlacedDocument>();
   const problems: ManifestProblem[] = [];
   for (const document of documents) {
     const identity = identityOf(document.value);
@@ -83,8 +98,8 @@ export function withoutDuplicates(documents: readonly LocatedDocument[]): {
       first.set(identity, document);
       continue;
     }
-    const message = `${identity} stands already in ${earlier.file}:${earlier.lineOf([])}, which goes on serving`;
-    problems.push({ file: document.file, line: document.lineOf([]), field: 'metadata.name', message });
+    const message = `${identity} stands already in ${earlier.file}:${earlier.line}, which goes on serving`;
+    problems.push({ file: document.file, line: document.line, field: 'metadata.name', message });
   }
   return { documents: [...first.values()], problems };
 }

@@ -1,7 +1,7 @@
 import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Document as YamlDocument } from 'yaml';
 import type { z } from 'zod';
 import { connectorApiVersion, type Document, documentSchemas } from './schema.ts';
-import { faultsOf, parseYamlStream } from './yaml-stream.ts';
+import { faultsMax, faultsOf, parseYamlStream } from './yaml-stream.ts';
 
 /** What is wrong with a manifest, and where. */
 export interface ManifestProblem {
@@ -79,7 +79,8 @@ function readDocument(located: Located): ReadDocument {
   if (!Object.hasOwn(documentSchemas, name)) return unknownKind(located, apiVersion, kind);
   const parsed = documentSchemas[name as keyof typeof documentSchemas].safeParse(value);
   if (parsed.success) return { kind: 'document', document: located.with(parsed.data) };
-  return { kind: 'problems', problems: parsed.error.issues.flatMap((issue) => located.problemsOf(issue)) };
+  const problems = parsed.error.issues.slice(0, faultsMax).flatMap((issue) => located.problemsOf(issue));
+  return { kind: 'problems', problems: problems.slice(0, faultsMax) };
 }
 
 /** A typing error in our own group must not pass in silence; other people's kinds may lie in the same folder. */
@@ -115,7 +116,7 @@ class Located {
   problemsOf(issue: z.core.$ZodIssue): ManifestProblem[] {
     const path = issue.path.filter((part) => typeof part !== 'symbol');
     if (issue.code !== 'unrecognized_keys') return [this.problem(path, issue.message)];
-    return issue.keys.map((key) => this.problem([...path, key], 'unknown field'));
+    return issue.keys.slice(0, faultsMax).map((key) => this.problem([...path, key], 'unknown field'));
   }
 
   #lineAt(offset: number): number {

@@ -37,7 +37,7 @@ const isNoTagOfKubernetes = (tag: Tags[number]): boolean =>
   typeof tag === 'object' && (tag.tag === 'tag:yaml.org,2002:timestamp' || ('format' in tag && tag.format === 'TIME'));
 
 /** Nobody mends more at a time. */
-const faultsMax = 10;
+export const faultsMax = 10;
 const aliasesMax = 100;
 
 /** What keeps a document from being a value as JSON has them; at most ten faults, none of which quotes the document. */
@@ -50,19 +50,22 @@ export function faultsOf(document: YamlDocument): readonly YamlFault[] {
 
 function repeatedKeys(document: YamlDocument): YamlFault[] {
   const faults: YamlFault[] = [];
-  visit(document, { Map: (_key, map) => void faults.push(...repeatedKeysOf(map)) });
+  visit(document, {
+    Map: (_key, map) => {
+      for (const key of repeatedKeysOf(map)) faults.push({ offset: offsetOf(key), message: 'the key stands twice' });
+    },
+  });
   return faults;
 }
 
-function repeatedKeysOf(map: YAMLMap): YamlFault[] {
+function* repeatedKeysOf(map: YAMLMap): Generator<Node> {
   const seen = new Set<string>();
-  return map.items.flatMap((pair) => {
-    if (!isPair(pair) || !isScalar(pair.key)) return [];
+  for (const pair of map.items) {
+    if (!isPair(pair) || !isScalar(pair.key)) continue;
     const key = String(pair.key.value);
-    const isRepeated = seen.has(key);
+    if (seen.has(key)) yield pair.key;
     seen.add(key);
-    return isRepeated ? [{ offset: offsetOf(pair.key), message: 'the key stands twice' }] : [];
-  });
+  }
 }
 
 function badAliases(document: YamlDocument): YamlFault[] {
@@ -71,16 +74,19 @@ function badAliases(document: YamlDocument): YamlFault[] {
   visit(document, {
     Alias: (_key, alias, path) => {
       count += 1;
-      const target = count > aliasesMax ? undefined : alias.resolve(document);
-      const offset = offsetOf(alias);
-      if (count > aliasesMax) faults.push({ offset, message: `more than ${aliasesMax} aliases` });
-      else if (target === undefined)
-        faults.push({ offset, message: 'an alias without anchor: quote a text that starts with "*"' });
-      else if (path.includes(target)) faults.push({ offset, message: 'an alias to what it stands in' });
-      return count > aliasesMax ? visit.BREAK : undefined;
+      const isTooMany = count > aliasesMax;
+      // To resolve an alias is to search the document.
+      const message = isTooMany ? `more than ${aliasesMax} aliases` : faultOf(alias.resolve(document), path);
+      if (message !== undefined) faults.push({ offset: offsetOf(alias), message });
+      return isTooMany ? visit.BREAK : undefined;
     },
   });
   return faults;
+}
+
+function faultOf(target: Node | undefined, path: readonly unknown[]): string | undefined {
+  if (target === undefined) return 'an alias without anchor: quote a text that starts with "*"';
+  return path.includes(target) ? 'an alias to what it stands in' : undefined;
 }
 
 const offsetOf = (node: Node): number => node.range?.[0] ?? 0;

@@ -137,6 +137,9 @@ test('a file that is too large, or no file of text, is a problem of its own', as
     expect.stringMatching(/^b.yaml:1: /),
     expect.stringMatching(/^loop.yaml:1: cannot be read: ELOOP/),
   ]);
+  const { catalogue } = store;
+  await store.reload();
+  expect(store.catalogue).toBe(catalogue);
 });
 
 test('the folder is polled, also after a listener threw', async () => {

@@ -138,6 +138,12 @@ test.each<[what: string, text: string, problems: string[]]>([
   expect(problemsOf(text)).toEqual(problems);
 });
 
+test('of a document not more than ten problems are named', () => {
+  const fields = Array.from({ length: 5000 }, (_, at) => `  field${at}: x\n`).join('');
+  expect(problemsOf(connector(fields))).toHaveLength(10);
+  expect(problemsOf(secret('x') + '  password: y\n'.repeat(5000))).toHaveLength(10);
+});
+
 test('arbitrary text never throws', () => {
   const pieces = fc.oneof(
     arbitraryText({ maxLength: 5 }),
