@@ -135,7 +135,8 @@ export class RegistryTransport {
       headersTimeout: this.#timeouts.headersMs,
       bodyTimeout: this.#timeouts.idleBodyMs,
       keepAliveTimeout: 30_000,
-      connections: this.#options.connections ?? 256,
+      // As many as there are requests: with a bound, callers that do not read would keep all others waiting.
+      connections: this.#options.connections ?? null,
       maxHeaderSize: 65_536,
     };
     // No proxy reaches for us what we may not reach: dialled directly, it is refused.

@@ -11,7 +11,7 @@ import type { KnownCaller } from './caller.ts';
 import { upstreamHeaders } from './headers.ts';
 import { rewriteLink } from './link.ts';
 import type { Operation } from './operation.ts';
-import { denial, withoutSecrets } from './refusal.ts';
+import { denial, isEcho, passedOn, withoutEchoes } from './refusal.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
 import type { Route } from './route.ts';
@@ -69,6 +69,8 @@ class Forwarding {
   /** Where the next request goes: the registry, or where it sent us. */
   #url: URL;
   #grant: Grant = { kind: 'anonymous' };
+  /** The registry sent us to another host: whatever sends us back from there does not get our grant. */
+  #hasLeft = false;
   #isReauthorized = false;
   #isRetried = false;
   #redirects = 0;
@@ -127,22 +129,20 @@ class Forwarding {
   /** Grants are for the registry's own origin: storage refuses two means of authentication, and must not see ours. */
   #requestHeaders(): Record<string, string | string[]> {
     const headers = this.#broken === undefined ? { ...this.#headers } : resumptionHeaders(this.#headers, this.#broken);
-    if (this.#grant.kind === 'authorization' && this.#isAtRegistry()) headers['authorization'] = this.#grant.value;
+    if (this.#grant.kind === 'authorization' && !this.#hasLeft) headers['authorization'] = this.#grant.value;
     return headers;
-  }
-
-  #isAtRegistry(): boolean {
-    return this.#url.origin === this.#registryUrl.origin;
   }
 
   /** Redirects and errors are held: the caller gets what becomes of them. */
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
+    if (isRedirect(status, headers)) return 'head';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
-    return status >= 400 || isRedirect(status, headers) ? 'hold' : 'relay';
+    return status >= 400 ? 'hold' : 'relay';
   }
 
   #rewrite(headers: OutgoingHttpHeaders): void {
     const { route } = this.#options;
+    withoutEchoes(headers, this.#want, this.#grant);
     if (headers['link'] === undefined) return;
     const link = rewriteLink(String(headers['link']), this.#url, route.tail, route.base + route.tail);
     if (link === undefined) delete headers['link'];
@@ -165,7 +165,7 @@ class Forwarding {
   async #afterHeld(answer: Held): Promise<boolean> {
     const { status } = answer;
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
-    if (status === 401 && this.#isAtRegistry() && !this.#isReauthorized) return this.#reauthorize(answer);
+    if (status === 401 && !this.#hasLeft && !this.#isReauthorized) return this.#reauthorize(answer);
     if (passingFailures.has(status) && !this.#isRetried) return this.#retry();
     if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
     if (status === 401 || status === 403) throw this.#denial(answer);
@@ -181,7 +181,7 @@ class Forwarding {
   /** The registry's own words, as `404` with what it does not have. */
   #passOn(answer: Held): true {
     const { operation } = this.#options;
-    const { headers, body } = withoutSecrets(answer, this.#want, this.#grant);
+    const { headers, body } = passedOn(answer, this.#want, this.#grant);
     operation.status = answer.status;
     if (this.#request.method === 'HEAD') {
       this.#response.writeHead(answer.status, headers).end();
@@ -206,12 +206,17 @@ class Forwarding {
     return this.#again();
   }
 
+  #fromRegistry(): false {
+    this.#url = this.#registryUrl;
+    this.#hasLeft = false;
+    this.#redirects = 0;
+    return false;
+  }
+
   async #again(): Promise<boolean> {
     const { random, signal } = this.#options;
     await delay(retryAfterMs * (0.5 + random()), undefined, { signal });
-    this.#url = this.#registryUrl;
-    this.#redirects = 0;
-    return false;
+    return this.#fromRegistry();
   }
 
   async #resume(progress: Progress, error: Error): Promise<boolean> {
@@ -233,12 +238,11 @@ class Forwarding {
     const renewed = await this.#options.grants.grant({ ...this.#want, refused }, this.#options.signal);
     if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
     this.#grant = renewed;
-    this.#url = this.#registryUrl;
-    return false;
+    return this.#fromRegistry();
   }
 
   #denial(answer: Held): ProxyError {
-    if (this.#isAtRegistry()) return denial(answer, this.#want, this.#grant, this.#url.host);
+    if (!this.#hasLeft) return denial(answer, this.#want, this.#grant, this.#url.host);
     return new ProxyError('UPSTREAM_PROTOCOL', `the blob storage ${this.#url.host} refused with ${answer.status}`);
   }
 
@@ -246,6 +250,7 @@ class Forwarding {
   async #redirect(answer: Held): Promise<boolean> {
     const { connector, route, transport, operation } = this.#options;
     const url = await transport.target(String(answer.headers.location), this.#url.href);
+    this.#checkRedirect(url);
     const isElsewhere = url.origin !== this.#registryUrl.origin;
     const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover';
     // A body that is being continued can no longer be handed over: its head is with the caller.
@@ -265,6 +270,19 @@ class Forwarding {
       );
     }
     this.#url = url;
+    this.#hasLeft ||= isElsewhere;
     return false;
+  }
+
+  /** A redirect must not be a way around the connector's path, nor a way out for our grant. */
+  #checkRedirect(url: URL): void {
+    const { pathPrefix } = this.#options.connector.address;
+    const isApi = url.origin === this.#registryUrl.origin && url.pathname.startsWith('/v2/');
+    if (isApi && !isWithinPath(url.pathname.slice('/v2/'.length), pathPrefix)) {
+      throw new ProxyError('REPOSITORY_OUTSIDE', `the registry sends us out of ${pathPrefix}, which is all it serves`);
+    }
+    if (isEcho(url.href, this.#want, this.#grant)) {
+      throw new ProxyError('UPSTREAM_PROTOCOL', 'the registry repeats our credential in a redirect');
+    }
   }
 }

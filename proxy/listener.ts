@@ -175,6 +175,8 @@ function answerBase(response: ServerResponse, operation: Operation): void {
 function refuse(request: IncomingMessage, response: ServerResponse, operation: Operation, error: unknown): unknown {
   if (response.headersSent || response.destroyed) {
     operation.error = response.destroyed ? 'CANCELLED' : 'BROKEN';
+    // HTTP/1.0 has no chunks: for such a caller, a connection that simply ends would be the end of the body.
+    if (request.httpVersion === '1.0') request.socket.resetAndDestroy();
     response.destroy();
     return operation.error === 'BROKEN' ? error : undefined;
   }

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { OutgoingHttpHeaders } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import { formatKey } from '../connectors/address.ts';
 import { redact } from '../credentials/credential.ts';
 import type { Grant, GrantWant } from '../credentials/grant.ts';
 import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
@@ -7,6 +9,8 @@ import { credentialOf } from '../credentials/secret.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { downstreamHeaders } from './headers.ts';
 import type { Held } from './relay.ts';
+
+const decodedBytesMax = 262_144;
 
 /** A refusal of the registry's in our words: its challenge is not the caller's to answer. */
 export function denial(answer: Held, { connector, repository }: GrantWant, grant: Grant, host: string): ProxyError {
@@ -20,9 +24,9 @@ export function denial(answer: Held, { connector, repository }: GrantWant, grant
 
 /**
  * A registry's error as the caller may have it: as it stands, but for our credential and grant where it repeats them,
- * as some do that show a request for debugging.
+ * as some do that show a request for debugging. What cannot be looked through is replaced by words of ours.
  */
-export function withoutSecrets(
+export function passedOn(
   answer: Held,
   { connector, repository }: GrantWant,
   grant: Grant,
@@ -30,12 +34,67 @@ export function withoutSecrets(
   const read = credentialOf(connector, repository);
   const authorization = grant.kind === 'authorization' ? grant.value : undefined;
   const clean = (text: string): string => redact(text, read.ok ? read.credential : undefined, authorization);
-  const headers = Object.entries(downstreamHeaders(answer.headers)).map(([name, value]) => [
-    name,
-    Array.isArray(value) ? value.map(clean) : clean(String(value)),
-  ]);
-  // What is encoded is no text to look into, and what repeats a request does not encode it first.
-  const isText = answer.headers['content-encoding'] === undefined && isUtf8(answer.body);
-  const body = isText ? Buffer.from(clean(answer.body.toString('utf8'))) : answer.body;
-  return { headers: Object.fromEntries(headers), body };
+  const headers = Object.entries(downstreamHeaders(answer.headers))
+    .filter(([name]) => name !== 'content-encoding')
+    .map(([name, value]) => [name, Array.isArray(value) ? value.map(clean) : clean(String(value))]);
+  const text = textOf(answer);
+  if (text !== undefined)
+    return { headers: Object.fromEntries(headers), body: Buffer.from(clean(text.value), text.encoding) };
+  const message = `the registry answered ${answer.status} with a body that cannot be read`;
+  const body = Buffer.from(new ProxyError('UPSTREAM_PROTOCOL', message).toBody(formatKey(connector.key)));
+  return { headers: { ...Object.fromEntries(headers), 'content-type': 'application/json' }, body };
+}
+
+/** The body as text, byte for byte where it is no UTF-8; undefined for one that is cut, encoded, or of wide characters. */
+function textOf({ body, headers, isWhole }: Held): { value: string; encoding: 'utf8' | 'latin1' } | undefined {
+  const plain = isWhole ? decoded(body, headers['content-encoding']) : undefined;
+  if (plain === undefined || plain.includes(0)) return undefined;
+  const encoding = isUtf8(plain) ? 'utf8' : 'latin1';
+  return { value: plain.toString(encoding), encoding };
+}
+
+function decoded(body: Buffer, encoding: string | undefined): Buffer | undefined {
+  if (encoding === undefined || encoding === '' || encoding === 'identity') return body;
+  if (encoding !== 'gzip' && encoding !== 'x-gzip') return undefined;
+  try {
+    return gunzipSync(body, { maxOutputLength: decodedBytesMax });
+  } catch {
+    return undefined;
+  }
+}
+
+const secretsByGrant = new WeakMap<Grant, readonly string[]>();
+
+/**
+ * Takes out of the head of an answer what repeats our grant or the password behind it: there is no honest reason for
+ * it. Bodies of answers that succeed are not looked into.
+ */
+export function withoutEchoes(headers: OutgoingHttpHeaders, want: GrantWant, grant: Grant): void {
+  const secrets = secretsBehind(grant, want);
+  if (secrets.length === 0) return;
+  for (const name in headers) {
+    if (repeats(String(headers[name]), secrets)) delete headers[name];
+  }
+}
+
+/** Whether a text repeats our grant or the password behind it. */
+export function isEcho(text: string, want: GrantWant, grant: Grant): boolean {
+  return repeats(text, secretsBehind(grant, want));
+}
+
+const repeats = (text: string, secrets: readonly string[]): boolean => secrets.some((secret) => text.includes(secret));
+
+/** What is shorter is no secret, and would be found in honest texts. */
+const secretLengthMin = 8;
+
+function secretsBehind(grant: Grant, { connector, repository }: GrantWant): readonly string[] {
+  const known = secretsByGrant.get(grant);
+  if (known !== undefined) return known;
+  const read = credentialOf(connector, repository);
+  const credential = read.ok ? read.credential : undefined;
+  const password = credential?.kind === 'password' ? credential.password : credential?.token;
+  const found = [grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '', password ?? ''];
+  const secrets = found.filter((secret) => secret.length >= secretLengthMin);
+  secretsByGrant.set(grant, secrets);
+  return secrets;
 }

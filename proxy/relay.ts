@@ -1,10 +1,14 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { ProxyError } from '../platform/errors.ts';
 import type { ReadBuffers } from '../platform/read-buffers.ts';
 import { downstreamHeaders } from './headers.ts';
 
-/** What to do with an answer once its head is there: stream it to the caller, or hold it for a decision. */
-export type Verdict = 'relay' | 'hold';
+/**
+ * What to do with an answer once its head is there: stream it to the caller, hold it for a decision, or decide by its
+ * head alone, whatever its body.
+ */
+export type Verdict = 'relay' | 'hold' | 'head';
 
 /** How far the body of a relayed answer got. */
 export interface Progress {
@@ -20,6 +24,8 @@ export interface Held {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Nothing is missing at the body's end. */
+  readonly isWhole: boolean;
 }
 
 /** How one request to the registry ended. */
@@ -44,6 +50,8 @@ export interface RelayOptions {
 
 /** Of a held answer nobody needs more: it is an error body, a redirect, a challenge. */
 const heldBytesMax = 65_536;
+/** A held body that takes longer is not waited for. */
+const heldMs = 5_000;
 /** A body up to this size is sent in one piece with its head. */
 const smallBytesMax = 16_384;
 
@@ -59,7 +67,7 @@ export function relay(
   options: RelayOptions,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    const handler = new Relay(response, options, resolve);
+    const handler = new Relay(request.method, response, options, resolve);
     try {
       dispatcher.dispatch(request, handler);
     } catch (error) {
@@ -71,7 +79,17 @@ export function relay(
 const isWholeBody = ({ headers }: Progress, chunk: Buffer): boolean =>
   chunk.length <= smallBytesMax && chunk.length === Number(headers['content-length']);
 
+/**
+ * Whether the end of a body can be told from a connection that broke: by its length, or by its last chunk. Without them
+ * (RFC 9112, section 6.3, case 8) a part would look whole.
+ */
+function isFramed(method: string, status: number, headers: IncomingHttpHeaders): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304) return true;
+  return headers['content-length'] !== undefined || /(^|,)\s*chunked\s*$/i.test(headers['transfer-encoding'] ?? '');
+}
+
 class Relay implements Dispatcher.DispatchHandler {
+  readonly #method: string;
   readonly #response: ServerResponse;
   readonly #options: RelayOptions;
   readonly #resolve: (outcome: Outcome) => void;
@@ -82,9 +100,11 @@ class Relay implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #progress: Progress | undefined;
   #held: { status: number; headers: IncomingHttpHeaders; chunks: Buffer[]; length: number } | undefined;
+  #heldTimer: NodeJS.Timeout | undefined;
   #isSettled = false;
 
-  constructor(response: ServerResponse, options: RelayOptions, resolve: (outcome: Outcome) => void) {
+  constructor(method: string, response: ServerResponse, options: RelayOptions, resolve: (outcome: Outcome) => void) {
+    this.#method = method;
     this.#response = response;
     this.#options = options;
     this.#resolve = resolve;
@@ -96,11 +116,20 @@ class Relay implements Dispatcher.DispatchHandler {
     if (this.#response.destroyed) this.#cancel();
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return;
-    if (this.#options.verdict(status, headers) === 'hold') {
+    const verdict = this.#options.verdict(status, headers);
+    if (verdict !== 'relay') {
       this.#held = { status, headers, chunks: [], length: 0 };
+      this.#heldTimer = setTimeout(() => this.#giveUp(controller), heldMs);
+      if (verdict === 'head') this.#settleHeld(false);
       return;
+    }
+    if (!isFramed(this.#method, status, headers)) {
+      throw new ProxyError(
+        'UPSTREAM_PROTOCOL',
+        'the answer has neither a length nor chunks: its end could not be told',
+      );
     }
     if (this.#options.continued === undefined) this.#sendHead(status, headers);
     this.#progress = this.#options.continued ?? { status, headers, sent: 0 };
@@ -116,20 +145,20 @@ class Relay implements Dispatcher.DispatchHandler {
       this.#held.chunks.push(chunk);
       this.#held.length += chunk.length;
     } else {
-      // The rest of a held answer is not worth its bytes, and neither is the connection.
-      this.#settleHeld();
-      controller.abort(new DOMException('the rest is not read', 'AbortError'));
+      this.#giveUp(controller);
     }
   }
 
   onResponseEnd(): void {
+    clearTimeout(this.#heldTimer);
     if (this.#progress !== undefined) this.#settle({ kind: 'relayed', progress: this.#progress });
-    else this.#settleHeld();
+    else this.#settleHeld(true);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    clearTimeout(this.#heldTimer);
     if (this.#progress !== undefined) this.#settle({ kind: 'broken', progress: this.#progress, error });
-    else if (this.#held !== undefined) this.#settleHeld();
+    else if (this.#held !== undefined) this.#settleHeld(false);
     else this.#settle({ kind: 'failed', error });
   }
 
@@ -176,10 +205,17 @@ class Relay implements Dispatcher.DispatchHandler {
     this.#unsent.length = 0;
   }
 
-  #settleHeld(): void {
+  /** The rest of a held answer is not worth its bytes, nor the time, and neither is the connection. */
+  #giveUp(controller: Dispatcher.DispatchController): void {
+    clearTimeout(this.#heldTimer);
+    this.#settleHeld(false);
+    controller.abort(new DOMException('the rest is not read', 'AbortError'));
+  }
+
+  #settleHeld(isWhole: boolean): void {
     if (this.#held === undefined) return;
     const { status, headers, chunks } = this.#held;
-    this.#settle({ kind: 'held', status, headers, body: Buffer.concat(chunks) });
+    this.#settle({ kind: 'held', status, headers, body: Buffer.concat(chunks), isWhole });
   }
 
   #settle(outcome: Outcome): void {
