@@ -1,0 +1,3 @@
+module oci-connector/bench/peers
+
+go 1.25
