@@ -107,8 +107,13 @@ export function parseAuthority(text: string): { authority: Authority } | { reaso
   for (let i = 0; i < blocks.length; i += 2) {
     const [key = '', cert = ''] = blocks.slice(i, i + 2);
     try {
-      if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
+      const [certificate, privateKey] = [new X509Certificate(cert), createPrivateKey(key)];
+      if (!certificate.checkPrivateKey(privateKey)) {
         return { reason: `the key in PEM block ${i + 1} does not belong to the certificate after it` };
+      }
+      if (!certificate.ca) return { reason: `the certificate in PEM block ${i + 2} is not that of a CA` };
+      if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+        return { reason: `the key in PEM block ${i + 1} is not an ECDSA key on P-256` };
       }
       authority.push(certificateAuthority({ key, cert }));
     } catch {

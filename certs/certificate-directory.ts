@@ -1,7 +1,7 @@
 import { createPrivateKey, randomInt, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { writeFileAtomic } from '../platform/atomic-file.ts';
 import { type CertificateAuthority, issueServerCertificate, type KeyPair, validity } from './authority.ts';
@@ -26,10 +26,13 @@ export function certificatePaths(directory: string) {
   };
 }
 
-/** Makes the directory where it is missing, and closes it and its files to everyone but the owner. */
+/**
+ * Makes the directory where it is missing, and closes its files to everyone but the owner; the directory itself too,
+ * unless it holds something that is not ours.
+ */
 export async function openCertificateDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await closeDirectory(directory);
+  if (await isOurs(directory)) await closeDirectory(directory);
   for (const path of Object.values(certificatePaths(directory))) {
     await chmod(path, 0o600).catch((error) => {
       if (!hasCode(error, 'ENOENT')) throw error;
@@ -84,6 +87,13 @@ function isGood(pair: KeyPair, ca: CertificateAuthority, { names, now }: Certifi
 function covers(certificate: X509Certificate, name: string): boolean {
   const covering = isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name, { subject: 'never' });
   return covering !== undefined;
+}
+
+/** Whether there is nothing in it but our files, and what a crash may have left of writing them. */
+async function isOurs(directory: string): Promise<boolean> {
+  const names = Object.values(certificatePaths(directory)).map((path) => basename(path));
+  const entries = await readdir(directory);
+  return entries.every((entry) => names.some((name) => entry === name || entry.startsWith(`.${name}.`)));
 }
 
 async function closeDirectory(directory: string): Promise<void> {

@@ -3,6 +3,7 @@ import { type ConnectorKey, formatKey } from '../connectors/address.ts';
 import type { ConnectorStore } from '../connectors/catalogue.ts';
 import type { GrantSource } from '../credentials/grant.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
+import { drainable } from '../platform/drain.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import { type CallerSource, type KnownCaller, tokenOf } from './caller.ts';
@@ -47,25 +48,14 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
     },
   );
   server.setTimeout(options.idleMs ?? defaultIdleMs);
+  const drain = drainable(server);
   return {
     server,
     drain: (graceMs) => {
       isDraining = true;
-      return drain(server, graceMs);
+      return drain(graceMs);
     },
   };
-}
-
-function drain(server: Server, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const idle = setInterval(() => server.closeIdleConnections(), 50);
-    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
-    server.close(() => {
-      clearInterval(idle);
-      clearTimeout(cut);
-      resolve();
-    });
-  });
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: ProxyOptions): Promise<void> {

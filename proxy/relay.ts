@@ -196,7 +196,8 @@ class Relay implements Dispatcher.DispatchHandler {
   }
 
   #drained(): void {
-    this.#giveBack(false);
+    // An answer that waited for an earlier one on its connection drains into the socket, and not yet into the kernel.
+    if (this.#response.writableLength === 0) this.#giveBack(false);
     this.#controller?.resume();
   }
 

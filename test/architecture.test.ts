@@ -97,11 +97,25 @@ describe('architecture', () => {
     ).toEqual(['a → b → a']);
   });
 
+  test('every folder of sources is known here', () => {
+    const others = ['test', 'bench', 'node_modules', 'dist', 'coverage'];
+    const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const unknown = folders.map((entry) => entry.name).filter((name) => !(name in allowed) && !name.startsWith('.'));
+    expect(unknown.filter((name) => !others.includes(name) && sourcesOf(name).length > 0)).toEqual([]);
+  });
+
+  test('no import hides what it imports', () => {
+    const hidden = /\bimport\(\s*[^'"\s)]|\bcreateRequire\b|\brequire\(/;
+    expect(sources.filter((file) => hidden.test(readFileSync(join(root, file), 'utf8')))).toEqual([]);
+  });
+
   test('the environment is read, and the console written, by cli/ alone', () => {
     const offenders = sources
       .filter((file) => !file.startsWith(`cli${sep}`))
       .filter((file) =>
-        /\bprocess\.(env|argv|stdout|stderr)\b|\bconsole\.\w+\(/.test(readFileSync(join(root, file), 'utf8')),
+        /\bprocess\.(env|argv|stdout|stderr)\b|from 'node:process'|\bconsole\.\w+\(/.test(
+          readFileSync(join(root, file), 'utf8'),
+        ),
       );
     expect(offenders).toEqual([]);
   });

@@ -21,7 +21,8 @@ export function decideUpdate(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[],
 export function decideEphemeral(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
   const ephemeral = slots.filter((slot) => slot.list === 'ephemeralContainers');
   const images = decideSlots(pod, changedSlots(ephemeral, oldPod.spec), scope);
-  if (hasPullIdentity(pod.spec, scope.pullSecretName)) return withDecided(pod, images);
+  // The old pod's: what else the new one changes, the API server drops.
+  if (hasPullIdentity(oldPod.spec, scope.pullSecretName)) return withDecided(pod, images);
   return withDecided(
     pod,
     images.map((image) => (isRewritten(image) ? withoutIdentity(image, scope) : image)),

@@ -57,6 +57,15 @@ describe('a serving certificate', () => {
     for (const name of await readdir(directory)) expect(await mode(join(directory, name))).toBe(0o600);
   });
 
+  it('does not close a directory that holds what is not its own', async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, 'other'), '');
+    await chmod(directory, 0o755);
+    await open(directory);
+    expect(await mode(directory)).toBe(0o755);
+    expect(await mode(join(directory, 'tls.key'))).toBe(0o600);
+  });
+
   it('does not close a directory that is shared on purpose', async () => {
     const directory = await temporaryDirectory();
     await chmod(directory, 0o1777);

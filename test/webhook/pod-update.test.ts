@@ -145,6 +145,12 @@ describe('an update of ephemeral containers', () => {
     expect(decision.auditAnnotations).toEqual({ decision: 'NoPullIdentity=1', connectors: 'demo/harbor' });
   });
 
+  it('leaves them where only the update brings the pull secret, which the API server drops', () => {
+    const decision = ephemeral(withDebug([fresh]), withDebug([], {}));
+    expect(decision.patch).toEqual([]);
+    expect(decision.images).toMatchObject([{ reason: 'NoPullIdentity' }]);
+  });
+
   it('needs no pull secret where pulls need none', () => {
     const settings = { proxyHost: 'localhost:7450', pullSecretName: undefined };
     expect(ephemeral(withDebug([fresh], {}), withDebug([], {}), { settings }).patch).toHaveLength(1);
