@@ -1,29 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readFile } from 'node:fs/promises';
 import jsonPatch from 'fast-json-patch';
 import { Agent, request } from 'undici';
 import { type Image, makeImage } from '../test/support/image.ts';
 import { type Registry, startRegistry } from '../test/support/registry.ts';
+import { type ReadyLine, startProduct } from './demo-product.ts';
 import type { Output } from './output.ts';
 import { diffOf } from './pod-diff.ts';
 
 /** The demo is given up after this; it takes a few seconds. */
 const timeoutMs = 60_000;
 
-interface ReadyLine {
-  readonly proxy: string;
-  readonly webhook: string;
-  readonly caFile: string;
-}
-
 /**
  * The whole way of a private image on this machine: a registry with token authentication, the product as a process of
  * its own, a pod through the webhook, and the rewritten image pulled by a client that holds no credential.
+ * Leaves nothing behind, however it ends.
  * @throws Error as soon as something is not as it has to be
  */
 export async function demo(output: Output): Promise<void> {
@@ -40,11 +31,8 @@ export async function demo(output: Output): Promise<void> {
     `1. A registry with token authentication runs at ${registry.origin}; ${reference} (two layers) was pushed to it.`,
   );
 
-  const folder = await mkdtemp(join(tmpdir(), 'oci-connector-demo-'));
-  parts.defer(() => rm(folder, { recursive: true, force: true }));
-  await writeFile(join(folder, 'connector.yaml'), manifests(registry.origin, password), { mode: 0o600 });
-  const { ready, child } = await startProduct(folder);
-  parts.defer(() => stop(child));
+  const product = parts.use(await startProduct(manifests(registry.origin, password), signal));
+  const { ready } = product;
   say(`2. oci-connector runs: proxy ${ready.proxy}, webhook ${ready.webhook}. Only its manifests hold the credential.`);
 
   const pod = podOf(reference);
@@ -65,6 +53,7 @@ export async function demo(output: Output): Promise<void> {
     throw new Error(`the registry answered ${direct.statusCode} to a client without credential`);
   say(`5. The same pull from the registry itself is refused: ${direct.statusCode} Unauthorized.`);
   output.result(`   The registry gave out ${registry.tokenRequests.length} token(s), all to the connector.\n`);
+  await product.stop();
 }
 
 function manifests(address: string, password: string): string {
@@ -120,47 +109,6 @@ async function send(
   const response = await request(url, { method, body, headers: { 'content-type': type, authorization } });
   await response.body.dump();
   if (response.statusCode !== 201) throw new Error(`${method} ${url} was answered with ${response.statusCode}`);
-}
-
-/** Starts the product as its users do, on ports that are free, and waits for the log line that says it is ready. */
-async function startProduct(folder: string): Promise<{ ready: ReadyLine; child: ChildProcess }> {
-  const anywhere = '127.0.0.1:0';
-  const listeners = ['--proxy', anywhere, '--webhook', anywhere, '--management', anywhere];
-  const command = [
-    join(import.meta.dirname, 'main.ts'),
-    'standalone',
-    '--manifests',
-    folder,
-    '--certs',
-    join(folder, 'certs'),
-  ];
-  const child = spawn(process.execPath, [...command, ...listeners], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const said: string[] = [];
-  for await (const line of createInterface({ input: child.stderr })) {
-    said.push(line);
-    const entry = parseLine(line);
-    if (entry?.msg === 'ready') {
-      child.stderr.resume();
-      return { ready: entry, child };
-    }
-  }
-  throw new Error(`oci-connector did not start:\n${said.join('\n')}`);
-}
-
-function parseLine(line: string): (ReadyLine & { msg: string }) | undefined {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  const [code] = await ended;
-  if (code !== 0) throw new Error(`oci-connector ended with ${code}`);
 }
 
 /** What the API server does with a pod: it asks the webhook, trusting only its CA, and applies the patch. */

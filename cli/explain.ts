@@ -1,26 +1,26 @@
 import { z } from 'zod';
-import { formatKey } from '../connectors/address.ts';
+import { formatKey, parseConnectorPath } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { openFolderStore } from '../connectors/folder-store.ts';
 import { type ImageReference, parseImageReference, repositoryOf } from '../connectors/image-reference.ts';
+import { isWithinPath } from '../connectors/registry-address.ts';
 import { ask, headerOf } from '../credentials/ask.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { ProxySettings } from '../platform/environment-proxy.ts';
-import { injectLabel } from '../webhook/annotations.ts';
+import { connectorAnnotation, injectLabel } from '../webhook/annotations.ts';
+import { type Decision, type ImageDecision, isProxied } from '../webhook/decision.ts';
 import { mutatePod } from '../webhook/mutate-pod.ts';
 import { defaultPullSecretName } from '../webhook/pull-secret.ts';
+import { manifests, namespace, readFlags } from './flags.ts';
+import { imageHost } from './image-host.ts';
 import type { Output } from './output.ts';
 import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
-const flags = z.object({
-  manifests: z.string({ error: '--manifests DIR is needed: the folder of Connectors, Secrets and Namespaces' }).min(1),
-  namespace: z.string().min(1),
-  imageHost: z.string().min(1),
-});
+const flags = z.object({ manifests, namespace, imageHost });
 
 /** Every kind of manifest: a registry that is asked for less may say that there is none, as GHCR does. */
 const manifestTypes = [
@@ -36,30 +36,38 @@ const manifestTypes = [
  * @throws UsageError, or Error for manifests that cannot be used
  */
 export async function explain(image: string, options: unknown, output: Output): Promise<boolean> {
-  const settings = flags.safeParse(options);
-  if (!settings.success) throw new UsageError(settings.error.issues.map((issue) => issue.message).join('; '));
-  const { namespace, manifests, imageHost } = settings.data;
+  const settings = readFlags(flags, options);
   const parsed = parseImageReference(image);
   if (!parsed.ok) throw new UsageError(`"${image}" is not an image: ${parsed.reason}`);
   const say = (name: string, value: string): void => output.result(`${name.padEnd(12)}${value}\n`);
-  const store = await openFolderStore({ folder: manifests });
+  const store = await openFolderStore({ folder: settings.manifests });
   await store.close();
-  const { catalogue } = store;
-  describeImage(image, parsed.reference, say);
-  say('namespace', `${namespace}, ${describeOptIn(catalogue, namespace)}`);
-  const connector = describeConnector(parsed.reference, namespace, catalogue, say);
-  if (connector === undefined) return false;
-  const isRewritten = describePod(image, namespace, imageHost, catalogue, say);
-  const isThere = await describeAnswer(parsed.reference, connector, readProxySettings(process.env), say);
-  return isRewritten && isThere;
+  const question = { image, reference: parsed.reference, catalogue: store.catalogue, ...settings };
+  describeImage(question, say);
+  const { isOptedIn, decided } = decide(question, say);
+  const connector = describeConnector(decided, question, say);
+  describePod(decided, isOptedIn, question, say);
+  if (connector === undefined || decided.reason === 'ConnectorNotMatching') return false;
+  const repository = repositoryBehind(decided, question);
+  const isThere = await describeAnswer(question.reference, repository, connector, readProxySettings(process.env), say);
+  return isOptedIn && isProxied(decided) && isThere;
 }
 
 type Say = (name: string, value: string) => void;
 
-function describeImage(image: string, reference: ImageReference, say: Say): void {
+interface Question {
+  readonly image: string;
+  readonly reference: ImageReference;
+  readonly namespace: string;
+  readonly imageHost: string;
+  readonly catalogue: ConnectorCatalogue;
+}
+
+function describeImage({ image, reference, namespace, catalogue }: Question, say: Say): void {
   say('image', image);
   say('registry', reference.registry);
   say('repository', `${repositoryOf(reference)}${reference.impliedPath === '' ? '' : ' (library/ is implied)'}`);
+  say('namespace', `${namespace}, ${describeOptIn(catalogue, namespace)}`);
 }
 
 function describeOptIn(catalogue: ConnectorCatalogue, namespace: string): string {
@@ -69,60 +77,106 @@ function describeOptIn(catalogue: ConnectorCatalogue, namespace: string): string
   return isIn ? 'which has opted in' : `which has not opted in: label it ${injectLabel}: "true"`;
 }
 
-function describeConnector(
-  reference: ImageReference,
-  namespace: string,
-  catalogue: ConnectorCatalogue,
-  say: Say,
-): ResolvedConnector | undefined {
-  const match = catalogue.find(reference, namespace);
-  if (match === undefined) {
-    const known = catalogue.connectors.map(({ key }) => formatKey(key)).slice(0, 10);
-    say('connector', `none: the image stays as it is (there are: ${known.join(', ') || 'no connectors at all'})`);
-    return undefined;
-  }
-  const { connector, rivals } = match;
-  const { key, address, problems } = connector;
-  say('connector', `${formatKey(key)}, ${address.origin}${address.pathPrefix === '' ? '' : `/${address.pathPrefix}`}`);
-  const where = key.namespace === namespace ? 'of its own namespace' : 'shared with all namespaces';
-  const path = address.pathPrefix === '' ? 'serves the whole registry' : `has the longest path, ${address.pathPrefix}`;
-  say('why', `${where}, ${path}`);
-  if (rivals.length > 0) say('', `first by name before ${rivals.map((rival) => formatKey(rival.key)).join(', ')}`);
-  for (const { reason, message } of problems) say('problem', `${reason}: ${message}`);
-  return connector;
+/** What the webhook decides; for a namespace that has not opted in, what it would decide about a pod that has. */
+function decide(question: Question, say: Say): { isOptedIn: boolean; decided: ImageDecision } {
+  const asItIs = decideWith({}, question);
+  const isOptedIn = asItIs.outcome === 'Decided';
+  const { outcome, images, warnings } = isOptedIn ? asItIs : decideWith({ [injectLabel]: 'true' }, question);
+  const decided = images[0];
+  if (decided === undefined) throw new Error(`a pod with this image is not decided about: ${outcome}`);
+  for (const warning of warnings) say('warning', warning);
+  return { isOptedIn, decided };
 }
 
-function describePod(
-  image: string,
-  namespace: string,
-  imageHost: string,
-  catalogue: ConnectorCatalogue,
-  say: Say,
-): boolean {
-  const decision = mutatePod({
-    pod: { metadata: {}, spec: { containers: [{ name: 'app', image }] } },
+function decideWith(
+  labels: Readonly<Record<string, string>>,
+  { image, namespace, catalogue, imageHost }: Question,
+): Decision {
+  return mutatePod({
+    pod: { metadata: { labels }, spec: { containers: [{ name: 'app', image }] } },
     operation: 'CREATE',
     subresource: '',
     namespace,
     catalogue,
     settings: { proxyHost: imageHost, pullSecretName: defaultPullSecretName },
   });
-  const decided = decision.images[0];
-  say('pod gets', decided?.rewritten ?? `${image} (${decided?.reason ?? decision.outcome})`);
-  for (const warning of decision.warnings) say('warning', warning);
-  return decided?.rewritten !== undefined;
+}
+
+function describeConnector(decided: ImageDecision, question: Question, say: Say): ResolvedConnector | undefined {
+  const { catalogue } = question;
+  const connector = decided.connector && catalogue.connector(decided.connector);
+  if (connector === undefined) {
+    const known = catalogue.connectors.map(({ key }) => formatKey(key)).slice(0, 10);
+    say('connector', `${describeAbsence(decided)} (there are: ${known.join(', ') || 'no connectors at all'})`);
+    return undefined;
+  }
+  const { key, address, problems } = connector;
+  say('connector', `${formatKey(key)}, ${address.origin}${address.pathPrefix === '' ? '' : `/${address.pathPrefix}`}`);
+  say('why', describeChoice(decided, connector, question));
+  const rivals = decided.rivals ?? [];
+  if (rivals.length > 0) say('', `first by name before ${rivals.map(formatKey).join(', ')}`);
+  for (const { reason, message } of problems) say('problem', `${reason}: ${message}`);
+  return connector;
+}
+
+function describeAbsence({ reason, connector }: ImageDecision): string {
+  if (connector !== undefined) return `${formatKey(connector)}, which the image names, and which does not exist`;
+  if (reason === 'ConnectorUnknown') {
+    return `none: the namespace's annotation ${connectorAnnotation} names one that does not exist`;
+  }
+  return 'none: the image stays as it is';
+}
+
+function describeChoice(
+  { reason }: ImageDecision,
+  { key, address }: ResolvedConnector,
+  { namespace, catalogue }: Question,
+): string {
+  if (reason === 'AlreadyProxied') return 'the image names it already';
+  const path = address.pathPrefix === '' ? 'serves the whole registry' : `has the longest path, ${address.pathPrefix}`;
+  if (catalogue.namespace(namespace)?.metadata.annotations?.[connectorAnnotation] === undefined) {
+    return `${key.namespace === namespace ? 'of its own namespace' : 'shared with all namespaces'}, ${path}`;
+  }
+  const annotation = `the namespace's annotation ${connectorAnnotation} names it`;
+  return reason === 'ConnectorNotMatching' ? `${annotation}, but its address does not cover this image` : annotation;
+}
+
+function describePod(decided: ImageDecision, isOptedIn: boolean, { image }: Question, say: Say): void {
+  const { reason, message, rewritten } = decided;
+  const reasons = [reason, message].filter(Boolean).join(': ');
+  const opted = rewritten ?? `${image} (${reasons})`;
+  if (isOptedIn) {
+    say('pod gets', opted);
+    return;
+  }
+  say('pod gets', `${image}, nothing else: neither it nor its namespace has the label ${injectLabel}: "true"`);
+  say('with label', opted);
+}
+
+/** The repository as the registry names it, without the connector that an image of ours begins with. */
+function repositoryBehind({ reason }: ImageDecision, { reference }: Question): string {
+  if (reason !== 'AlreadyProxied') return repositoryOf(reference);
+  return parseConnectorPath(reference.path)?.rest ?? reference.path;
 }
 
 async function describeAnswer(
   reference: ImageReference,
+  repository: string,
   connector: ResolvedConnector,
   proxies: ProxySettings,
   say: Say,
 ): Promise<boolean> {
+  const { pathPrefix } = connector.address;
+  if (repository === '' || !isWithinPath(repository, pathPrefix)) {
+    say(
+      'registry',
+      `is not asked: the image ${repository === '' ? 'names no repository' : `is not below ${pathPrefix}`}`,
+    );
+    return false;
+  }
   const transports = new RegistryTransports({ proxies });
   const signal = AbortSignal.timeout(60_000);
   try {
-    const repository = repositoryOf(reference);
     const want = { connector, repository, actions: ['pull'], caller: { name: 'explain' } } as const;
     const grant = await new LocalGrants({ transports }).grant(want, signal);
     say('credential', grant.kind === 'anonymous' ? 'none is needed' : `accepted, ${grant.value.split(' ')[0]}`);

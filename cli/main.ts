@@ -1,6 +1,6 @@
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { Command, CommanderError } from 'commander';
-import type { Output } from './output.ts';
+import { type Output, processOutput } from './output.ts';
 import { standaloneDefaults as defaults } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -19,7 +19,7 @@ const defaultImageHost = 'localhost:7450';
 const imageHostOption = ['--image-host <host:port>', 'how rewritten images name the proxy'] as const;
 
 /** Commands are loaded when they are called: `--help` needs none of their parts. */
-function buildProgram(): Command {
+function buildProgram(output: Output): Command {
   const program = new Command('oci-connector')
     .description('Pods pull private OCI images, and nobody but this holds the registry credential.')
     .exitOverride()
@@ -74,20 +74,16 @@ function buildProgram(): Command {
   return program;
 }
 
-const output: Output = {
-  result: (text) => process.stdout.write(text),
-  note: (text) => process.stderr.write(`${text}\n`),
-};
-
 /** Runs a command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
+  const output = processOutput();
   try {
-    await buildProgram().parseAsync(argv, { from: 'user' });
+    await buildProgram(output).parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usage;
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`oci-connector: ${message}\n`);
+    output.note(`oci-connector: ${message}`);
     return error instanceof UsageError ? usage : failed;
   }
 }

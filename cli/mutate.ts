@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
@@ -10,18 +9,24 @@ import type { Decision } from '../webhook/decision.ts';
 import { describeSlot } from '../webhook/images.ts';
 import { type MutationSettings, mutatePod } from '../webhook/mutate-pod.ts';
 import { defaultPullSecretName } from '../webhook/pull-secret.ts';
+import { objectOf, type RawObject, textOf } from '../webhook/raw.ts';
+import { manifests, namespace, readFlags } from './flags.ts';
+import { imageHost } from './image-host.ts';
+import { readObjects } from './object-stream.ts';
 import type { Output } from './output.ts';
-import { diffOf, toYaml } from './pod-diff.ts';
-import { UsageError } from './usage-error.ts';
+import { diffOf } from './pod-diff.ts';
+import { toYaml } from './to-yaml.ts';
 
 const formats = ['yaml', 'json', 'patch', 'diff'] as const;
 
 const flags = z.object({
-  filename: z.string({ error: '-f FILE is needed: a manifest of pods, or - for standard input' }).min(1),
-  manifests: z.string({ error: '--manifests DIR is needed: the folder of Connectors and Namespaces' }).min(1),
-  namespace: z.string().min(1).optional(),
+  filename: z
+    .string({ error: '-f FILE is needed: a manifest of pods, or - for standard input' })
+    .min(1, '-f is empty: name a manifest of pods, or - for standard input'),
+  manifests,
+  namespace: namespace.optional(),
   output: z.enum(formats, { error: `-o is one of ${formats.join(', ')}` }),
-  imageHost: z.string().min(1),
+  imageHost,
 });
 type MutateSettings = z.infer<typeof flags>;
 
@@ -36,19 +41,13 @@ interface MutatedPod {
  * @throws UsageError, or Error for a file that cannot be used
  */
 export async function mutate(options: unknown, output: Output): Promise<void> {
-  const settings = readSettings(options);
-  const documents = readDocuments(await readInput(settings.filename), settings.filename);
+  const settings = readFlags(flags, options);
+  const objects = readObjects(await readInput(settings.filename), nameOf(settings.filename));
   const store = await openFolderStore({ folder: settings.manifests });
   await store.close();
-  const pods = documents.map((document) => mutateDocument(document, settings, store.catalogue));
+  const pods = objects.map((object) => mutateObject(object, settings, store.catalogue));
   for (const note of pods.flatMap((pod) => notesOn(pod, settings.output))) output.note(note);
   output.result(format(pods, settings.output));
-}
-
-function readSettings(options: unknown): MutateSettings {
-  const parsed = flags.safeParse(options);
-  if (parsed.success) return parsed.data;
-  throw new UsageError(parsed.error.issues.map((issue) => issue.message).join('; '));
 }
 
 async function readInput(filename: string): Promise<string> {
@@ -58,36 +57,24 @@ async function readInput(filename: string): Promise<string> {
   });
 }
 
-function readDocuments(yaml: string, filename: string): readonly Record<string, unknown>[] {
-  const documents = [...parseAllDocuments(yaml)].filter((document) => document.contents !== null);
-  const error = documents.flatMap((document) => document.errors)[0];
-  if (error !== undefined) throw new Error(`${filename}: ${error.message}`);
-  const values = documents.map((document) => document.toJS() as unknown);
-  const objects = values.filter((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
-  if (objects.length === 0 || objects.length < values.length)
-    throw new Error(`${filename} does not hold Kubernetes objects`);
-  return objects as Record<string, unknown>[];
-}
+const nameOf = (filename: string): string => (filename === '-' ? 'standard input' : filename);
 
-function mutateDocument(
-  document: Record<string, unknown>,
-  settings: MutateSettings,
-  catalogue: ConnectorCatalogue,
-): MutatedPod {
-  const metadata = (document['metadata'] ?? {}) as { name?: string; generateName?: string; namespace?: string };
-  const name = `${String(document['kind'] ?? 'object')}/${metadata.name ?? metadata.generateName ?? 'unnamed'}`;
-  if (document['kind'] !== 'Pod') return { name, before: document, decision: undefined };
-  const namespace = settings.namespace ?? metadata.namespace ?? 'default';
+function mutateObject(object: RawObject, settings: MutateSettings, catalogue: ConnectorCatalogue): MutatedPod {
+  const metadata = objectOf(object['metadata']) ?? {};
+  const called = textOf(metadata['name']) ?? textOf(metadata['generateName']) ?? 'unnamed';
+  const name = `${textOf(object['kind']) ?? 'object'}/${called}`;
+  if (object['kind'] !== 'Pod') return { name, before: object, decision: undefined };
+  const namespace = settings.namespace ?? textOf(metadata['namespace']) ?? 'default';
   const webhook: MutationSettings = { proxyHost: settings.imageHost, pullSecretName: defaultPullSecretName };
   const decision = mutatePod({
-    pod: document,
+    pod: object,
     operation: 'CREATE',
     subresource: '',
     namespace,
     catalogue,
     settings: webhook,
   });
-  return { name, before: document, decision };
+  return { name, before: object, decision };
 }
 
 const outcomeSentences: Readonly<Record<Exclude<Decision['outcome'], 'Decided'>, string>> = {

@@ -6,13 +6,14 @@ import { readStandaloneSettings } from './standalone-settings.ts';
 export async function runStandalone(options: unknown): Promise<void> {
   const settings = readStandaloneSettings(options, process.env, process.stderr.isTTY === true);
   const log = createLogger({ level: settings.logLevel, isPretty: settings.isPretty });
+  // Before the start: a signal that comes meanwhile must end it in order as well.
+  const told = firstSignal();
   const standalone = await startStandalone(settings, log);
-  const signal = await firstSignal();
+  const signal = await told;
   process.once('SIGTERM', () => process.exit(1)).once('SIGINT', () => process.exit(1));
   log.info({ signal }, 'told to end');
   await standalone.close();
   log.info('ended');
-  await new Promise<void>((resolve) => log.flush(() => resolve()));
   process.exit(0);
 }
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { ProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
+import { manifests, readFlags } from './flags.ts';
+import { imageHost } from './image-host.ts';
 import { isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -33,16 +35,29 @@ export const standaloneDefaults = {
   logLevel: 'info',
 } as const;
 
+const text = (option: string, what: string) =>
+  z.string({ error: `${option} is needed: ${what}` }).min(1, `${option} is empty: name ${what}`);
+const drainSecondsMax = 3600;
+const drainSeconds = `--drain-seconds is a number of seconds from 0 to ${drainSecondsMax}`;
+// What a certificate can be made for: a DNS name, with a wildcard for its first label at most, or an address.
+const certificateName = /^(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
+
 const flags = z.object({
-  manifests: z.string({ error: '--manifests DIR is needed: the folder of Connectors, Secrets and Namespaces' }).min(1),
+  manifests,
   proxy: z.string(),
   webhook: z.string(),
   management: z.string(),
-  certs: z.string().min(1),
-  callers: z.string().min(1),
-  imageHost: z.string().min(1).optional(),
-  webhookName: z.array(z.string().min(1)).default([]),
-  drainSeconds: z.coerce.number({ error: '--drain-seconds is not a number' }).min(0).max(3600),
+  certs: text('--certs DIR', 'the folder for the CA and the certificate'),
+  callers: text('--callers', '"none" or a file of callers'),
+  imageHost: imageHost.optional(),
+  webhookName: z
+    .array(z.string().regex(certificateName, '--webhook-name is a DNS name in ASCII or an IP address'))
+    .default([]),
+  drainSeconds: z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, drainSeconds)
+    .transform(Number)
+    .pipe(z.number().max(drainSecondsMax, drainSeconds)),
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
 });
 
@@ -55,9 +70,7 @@ export function readStandaloneSettings(
   environment: NodeJS.ProcessEnv,
   isTerminal: boolean,
 ): StandaloneSettings {
-  const parsed = flags.safeParse(given);
-  if (!parsed.success) throw new UsageError(parsed.error.issues.map((issue) => issue.message).join('; '));
-  const { data } = parsed;
+  const data = readFlags(flags, given);
   const proxy = parseListenAddress(data.proxy, '--proxy');
   const callers = data.callers === 'none' ? undefined : data.callers;
   if (callers === undefined && !isLoopback(proxy)) {

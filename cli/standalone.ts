@@ -8,6 +8,7 @@ import { type FolderStore, openFolderStore } from '../connectors/folder-store.ts
 import { formatProblem } from '../connectors/manifest.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
+import { drainable } from '../platform/drain.ts';
 import type { Logger } from '../platform/logger.ts';
 import { buildManagement } from '../platform/management.ts';
 import { createMetrics, type Metrics } from '../platform/metrics.ts';
@@ -19,6 +20,9 @@ import { buildWebhook } from '../webhook/server.ts';
 import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
 import { observeProxy } from './observe.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
+
+/** The API server is near: who takes longer is not it. */
+const handshakeMs = 10_000;
 
 /** A running standalone process: webhook, proxy and management in one. */
 export interface Standalone {
@@ -42,18 +46,15 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
   parts.defer(() => store.close());
   const certificate = await openCertificate(settings, log);
   parts.defer(() => certificate.close());
-  const management = buildManagement({ metrics, notReady: () => [...notReady] });
-  parts.defer(() => management.close());
-  const managementAddress = await startFastify(management, settings.management);
-
-  const proxyAddress = await startProxy(settings, store, log, metrics, parts);
-  const imageHost = settings.imageHost ?? `localhost:${proxyAddress.port}`;
-  const webhookAddress = await startWebhook(settings, imageHost, store, certificate, log, metrics, parts);
+  const management = await startManagement(settings, metrics, notReady, parts);
+  const proxy = await startProxy(settings, store, log, metrics, parts);
+  const imageHost = settings.imageHost ?? imageHostOf(proxy.address);
+  const webhook = await startWebhook(settings, imageHost, store, certificate, log, metrics, parts);
 
   const addresses = {
-    proxy: formatListenAddress(proxyAddress),
-    webhook: formatListenAddress(webhookAddress),
-    management: formatListenAddress(managementAddress),
+    proxy: formatListenAddress(proxy.address),
+    webhook: formatListenAddress(webhook.address),
+    management: formatListenAddress(management.address),
   };
   notReady.delete('starting');
   log.info({ ...addresses, imageHost, caFile: join(settings.certs, 'ca.crt') }, 'ready');
@@ -63,9 +64,35 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
     close: async () => {
       notReady.add('draining');
       log.info({ graceMs: settings.drainMs }, 'draining');
+      // Together, so that one that is slow takes nothing from the others' time; management last, for the probes.
+      await Promise.all([proxy.drain(settings.drainMs), webhook.drain(settings.drainMs)]);
+      await management.drain(0);
       await started.disposeAsync();
     },
   };
+}
+
+/** A listener that is up, and how to end it. */
+interface Listening {
+  readonly address: ListenAddress;
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Clients speak plain HTTP to `localhost`; where the proxy does not listen there, images name the address itself. */
+function imageHostOf(address: ListenAddress): string {
+  const isLocalhost = ['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'].includes(address.host);
+  return isLocalhost ? `localhost:${address.port}` : formatListenAddress(address);
+}
+
+async function startManagement(
+  settings: StandaloneSettings,
+  metrics: Metrics,
+  notReady: ReadonlySet<string>,
+  parts: AsyncDisposableStack,
+): Promise<Listening> {
+  const management = buildManagement({ metrics, notReady: () => [...notReady] });
+  parts.defer(() => management.close());
+  return startFastify(management, settings.management, parts);
 }
 
 function openStore(settings: StandaloneSettings, log: Logger, metrics: Metrics): Promise<FolderStore> {
@@ -101,7 +128,7 @@ async function startProxy(
   log: Logger,
   metrics: Metrics,
   parts: AsyncDisposableStack,
-): Promise<ListenAddress> {
+): Promise<Listening> {
   const callers = await openCallers(settings, log, parts);
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
@@ -111,8 +138,8 @@ async function startProxy(
   });
   const proxy = buildProxy({ store, callers, grants, transports, observe: observeProxy(log, metrics, store) });
   const address = await listen(proxy.server, settings.proxy);
-  parts.defer(() => proxy.drain(settings.drainMs));
-  return address;
+  parts.defer(() => proxy.drain(0));
+  return { address, drain: proxy.drain };
 }
 
 async function openCallers(
@@ -139,12 +166,12 @@ async function startWebhook(
   log: Logger,
   metrics: Metrics,
   parts: AsyncDisposableStack,
-): Promise<ListenAddress> {
+): Promise<Listening> {
   const webhook = buildWebhook({
     store,
     proxyHost: imageHost,
     pullSecretName: defaultPullSecretName,
-    https: {},
+    https: { handshakeTimeout: handshakeMs },
     logger: log,
     onDecision: ({ images }) => {
       for (const { reason } of images) metrics.reviewedImages.inc({ reason });
@@ -153,10 +180,17 @@ async function startWebhook(
   webhook.addHook('onResponse', async (_request, reply) => metrics.reviewSeconds.observe(reply.elapsedTime / 1000));
   parts.defer(() => webhook.close());
   parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
-  return startFastify(webhook, settings.webhook);
+  return startFastify(webhook, settings.webhook, parts);
 }
 
-async function startFastify(app: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
+async function startFastify(
+  app: FastifyInstance,
+  address: ListenAddress,
+  parts: AsyncDisposableStack,
+): Promise<Listening> {
   await app.ready();
-  return listen(app.server, address);
+  const drain = drainable(app.server);
+  const listening = await listen(app.server, address);
+  parts.defer(() => drain(0));
+  return { address: listening, drain };
 }

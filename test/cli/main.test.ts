@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { makeFolder, run } from '../support/command.ts';
 
@@ -47,6 +51,21 @@ describe('the command line', () => {
       ['mutate', '-f', '-', '--manifests', 'x', '-o', 'xml'],
       /-o is one of yaml, json, patch, diff/,
     ],
+    ['mutate with an empty namespace', ['mutate', '-f', '-', '--manifests', 'x', '-n', ''], /-n is "": write the name/],
+    ['mutate with an empty file', ['mutate', '-f', '', '--manifests', 'x'], /-f is empty: name a manifest/],
+    ['mutate with an empty folder', ['mutate', '-f', '-', '--manifests', ''], /--manifests is empty: name the folder/],
+    [
+      'mutate with an image host that is a URL',
+      ['mutate', '-f', '-', '--manifests', 'x', '--image-host', 'http://x y'],
+      /--image-host is "http:\/\/x y": write the registry host/,
+    ],
+    ['explain with an empty namespace', ['explain', 'a', '--manifests', 'x', '-n', ''], /-n is "": write the name/],
+    ['explain with an empty folder', ['explain', 'a', '--manifests', ''], /--manifests is empty: name the folder/],
+    [
+      'explain with an empty image host',
+      ['explain', 'a', '--manifests', 'x', '--image-host', ''],
+      /--image-host is ""/,
+    ],
     ['explain of what is no image', ['explain', 'Not An Image', '--manifests', 'x'], /is not an image/],
   ])('answers %s with exit code 2 and what to write', async (_name, args, message) => {
     const { code, stdout, stderr } = await run(args);
@@ -64,5 +83,21 @@ describe('the command line', () => {
     const { code, stderr } = await run(['standalone', '--manifests', folder.path, '--certs', `${folder.path}/certs`]);
     expect(code).toBe(1);
     expect(stderr).toContain('bad.yaml:4: spec.adress: unknown field');
+  });
+
+  test.each(['stdout', 'stderr'] as const)('ends without a word when nobody reads its %s', async (closed) => {
+    await using folder = await makeFolder();
+    const pod = (at: number): string => `apiVersion: v1\nkind: Pod\nmetadata: { name: app-${at} }\nspec: {}\n`;
+    // More than a pipe holds.
+    const pods = await folder.write('pods', Array.from({ length: 3000 }, (_, at) => pod(at)).join('---\n'));
+    const args = ['mutate', '-f', pods, '--manifests', folder.path, '-o', 'json'];
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../../cli/main.ts'), ...args]);
+    child[closed].destroy();
+    const [said, [code]] = await Promise.all([
+      closed === 'stdout' ? text(child.stderr) : text(child.stdout),
+      once(child, 'exit'),
+    ]);
+    expect(code).toBe(0);
+    expect(said).not.toMatch(/EPIPE|^ {4}at /m);
   });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { mutate } from '../../cli/mutate.ts';
 import { type Folder, keepOutput, makeFolder, manifestsOf, run } from '../support/command.ts';
 
@@ -71,10 +72,54 @@ describe('mutate', () => {
     expect(notes).toContain('neither the pod nor its namespace has the label connectors.cpaas.io/proxy-inject');
   });
 
+  test('reads values as Kubernetes does, and texts stay texts', async () => {
+    const texts = ['yes', 'on', 'y', '12:30', '1_000', '2001-01-01', '0644', '1e3'];
+    const env = texts.map((text, at) => `        - { name: E${at}, value: "${text}" }\n`).join('');
+    const volumes = '  volumes: [{ name: keys, secret: { secretName: keys, defaultMode: 0644 } }]\n';
+    const manifest = `${podManifest}      env:\n${env}${volumes}`;
+    for (const output of ['yaml', 'json']) {
+      const { results } = await mutated(manifest, { namespace: 'demo', output });
+      const { spec } = parse(results, { version: '1.1' });
+      expect(spec.volumes[0].secret.defaultMode).toBe(0o644);
+      expect(spec.containers[0].env.map(({ value }: { value: unknown }) => value)).toEqual(texts);
+    }
+  });
+
   test.each([
-    ['what is no YAML', 'a: [', /pods: /],
-    ['what is no object', '- 1\n', /does not hold Kubernetes objects/],
+    ['a separator at the end', `${podManifest}---\n`],
+    ['a separator at the beginning', `---\n${podManifest}`],
+    ['documents of comments', `# Source: a.yaml\n---\n# Source: b.yaml\n---\n${podManifest}---\n# Source: c.yaml\n`],
+    ['a document of null', `null\n---\n${podManifest}`],
+  ])('passes over %s', async (_name, manifest) => {
+    const { results, notes } = await mutated(manifest, { namespace: 'demo', output: 'json' });
+    expect(JSON.parse(results).spec.containers[0].image).toBe(rewritten);
+    expect(notes).toBe('');
+  });
+
+  test('mutates the items of a List, its own among them', async () => {
+    const other = podManifest.replace('name: app', 'name: other');
+    const options = { namespace: 'demo', output: 'json' };
+    const { results } = await mutated(`${podManifest}---\n${other}`, options);
+    const list = JSON.parse(results);
+    expect(list).toMatchObject({ apiVersion: 'v1', kind: 'List', items: [{ kind: 'Pod' }, { kind: 'Pod' }] });
+    expect((await mutated(results, options)).results).toBe(results);
+    const fresh = JSON.stringify({ ...list, items: [parse(podManifest), parse(other)] });
+    expect((await mutated(fresh, options)).results).toBe(results);
+  });
+
+  test('has nothing to say about an empty List', async () => {
+    const { results } = await mutated('apiVersion: v1\nkind: List\nitems: []\n', { namespace: 'demo' });
+    expect(results).toBe('');
+  });
+
+  test.each([
+    ['what is no YAML', 'a: [', /pods:1: /],
+    ['an error in a later document', `${podManifest}---\na: "canary\n`, /pods:12: (?!.*canary)/],
+    ['a key that stands twice', `${podManifest}  nodeName: a\n  nodeName: b\n`, /pods:11: the key stands twice/],
+    ['what is no object', `${podManifest}---\n- 1\n`, /pods:11: this does not hold Kubernetes objects/],
+    ['a List of texts', 'apiVersion: v1\nkind: List\nitems: [a]\n', /pods:1: this does not hold Kubernetes objects/],
     ['nothing', '', /does not hold Kubernetes objects/],
+    ['nothing but comments', '# Source: a.yaml\n---\n', /does not hold Kubernetes objects/],
   ])('refuses %s', async (_name, manifest, message) => {
     await expect(mutated(manifest, { namespace: 'demo' })).rejects.toThrow(message);
   });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -156,6 +157,61 @@ describe('standalone', () => {
     blocker.close();
     expect(ended.code).toBe(1);
     expect(ended.stderr).toContain(`cannot listen on 127.0.0.1:${port}: EADDRINUSE`);
+  });
+});
+
+describe('standalone that is told to end', () => {
+  const halfRequest = 'GET /livez HTTP/1.1\r\nHost: x\r\n';
+  const open = async (address: string): Promise<Socket> => {
+    const [host, port] = address.split(':');
+    const socket = connect({ host, port: Number(port) }).on('error', () => {});
+    await once(socket, 'connect');
+    return socket;
+  };
+
+  test.each<[string, (standalone: RunningStandalone) => Promise<Socket>]>([
+    ['half a request at the management', async ({ management }) => writeTo(await open(management), halfRequest)],
+    ['half a request at the proxy', async ({ proxy }) => writeTo(await open(proxy), halfRequest)],
+    ['a connection to the webhook without TLS', ({ webhook }) => open(webhook)],
+    [
+      'a body at the webhook that does not come',
+      async ({ webhook, caFile }) => {
+        const socket = connectTls({
+          socket: await open(webhook),
+          ca: await readFile(caFile, 'utf8'),
+          host: '127.0.0.1',
+        });
+        await once(
+          socket.on('error', () => {}),
+          'secureConnect',
+        );
+        const head =
+          'POST /mutate HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{';
+        return writeTo(socket, head);
+      },
+    ],
+  ])('does not wait longer than it was allowed to for %s', async (_name, occupy) => {
+    await using folder = await makeFolder();
+    const certs = ['--certs', `${folder.path}/certs`];
+    await using standalone = await startStandalone(['--manifests', folder.path, ...certs, '--drain-seconds', '0.5']);
+    const socket = await occupy(standalone);
+    // Without the bound it would be minutes, and the test would time out.
+    expect(await standalone.stop()).toBe(0);
+    socket.destroy();
+  });
+
+  const writeTo = (socket: Socket, text: string): Socket => {
+    socket.write(text);
+    return socket;
+  };
+});
+
+describe('standalone with a proxy elsewhere than on localhost', () => {
+  test('names that address in images', async () => {
+    await using folder = await makeFolder();
+    const certs = ['--certs', `${folder.path}/certs`];
+    await using standalone = await startStandalone(['--manifests', folder.path, ...certs, '--proxy', '127.0.0.2:0']);
+    expect(standalone.imageHost).toBe(standalone.proxy);
   });
 });
 
