@@ -17,7 +17,8 @@ export function drainable(server: HttpServer | HttpsServer): (graceMs: number) =
     new Promise((resolve) => {
       const idle = setInterval(() => server.closeIdleConnections(), 50);
       const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
+        // Reset, not ended: what is cut must not look whole to a caller that reads until the end.
+        for (const socket of sockets) socket.resetAndDestroy();
       }, graceMs);
       server.close(() => {
         clearInterval(idle);

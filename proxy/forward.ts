@@ -137,7 +137,8 @@ class Forwarding {
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
     if (isRedirect(status, headers)) return 'head';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
-    return status >= 400 ? 'hold' : 'relay';
+    // What is no content may be words about the request: those are looked through. 304 has no body.
+    return status >= 300 && status !== 304 ? 'hold' : 'relay';
   }
 
   #rewrite(headers: OutgoingHttpHeaders): void {
@@ -173,7 +174,8 @@ class Forwarding {
   }
 
   async #afterFailure(error: Error): Promise<boolean> {
-    const isLasting = error instanceof TargetForbiddenError || lastingFailures.has(networkErrorCode(error));
+    const isOurs = error instanceof ProxyError || error instanceof TargetForbiddenError;
+    const isLasting = isOurs || lastingFailures.has(networkErrorCode(error));
     if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
     return this.#retry();
   }
@@ -278,7 +280,9 @@ class Forwarding {
   #checkRedirect(url: URL): void {
     const { pathPrefix } = this.#options.connector.address;
     const isApi = url.origin === this.#registryUrl.origin && url.pathname.startsWith('/v2/');
-    if (isApi && !isWithinPath(url.pathname.slice('/v2/'.length), pathPrefix)) {
+    const repository = url.pathname.slice('/v2/'.length);
+    // Names need no percent signs, and who decodes `..%2f` is somewhere else.
+    if (isApi && (!isWithinPath(repository, pathPrefix) || (pathPrefix !== '' && repository.includes('%')))) {
       throw new ProxyError('REPOSITORY_OUTSIDE', `the registry sends us out of ${pathPrefix}, which is all it serves`);
     }
     if (isEcho(url.href, this.#want, this.#grant)) {

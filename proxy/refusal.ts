@@ -77,12 +77,21 @@ export function withoutEchoes(headers: OutgoingHttpHeaders, want: GrantWant, gra
   }
 }
 
-/** Whether a text repeats our grant or the password behind it. */
-export function isEcho(text: string, want: GrantWant, grant: Grant): boolean {
-  return repeats(text, secretsBehind(grant, want));
+/** Whether a URL repeats our grant or the password behind it. */
+export function isEcho(url: string, want: GrantWant, grant: Grant): boolean {
+  const secrets = secretsBehind(grant, want);
+  return secrets.length > 0 && repeats(url, secrets);
 }
 
-const repeats = (text: string, secrets: readonly string[]): boolean => secrets.some((secret) => text.includes(secret));
+const percentDecoded = (text: string): string =>
+  text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
+
+/** As they are, percent-encoded, or as forms have them. */
+function repeats(text: string, secrets: readonly string[]): boolean {
+  const isEncoded = text.includes('%') || text.includes('+');
+  const readings = isEncoded ? [text, percentDecoded(text), percentDecoded(text.replaceAll('+', ' '))] : [text];
+  return readings.some((reading) => secrets.some((secret) => reading.includes(secret)));
+}
 
 /** What is shorter is no secret, and would be found in honest texts. */
 const secretLengthMin = 8;
@@ -93,7 +102,10 @@ function secretsBehind(grant: Grant, { connector, repository }: GrantWant): read
   const read = credentialOf(connector, repository);
   const credential = read.ok ? read.credential : undefined;
   const password = credential?.kind === 'password' ? credential.password : credential?.token;
-  const found = [grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '', password ?? ''];
+  const found = [
+    grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '',
+    password?.toWellFormed() ?? '',
+  ];
   const secrets = found.filter((secret) => secret.length >= secretLengthMin);
   secretsByGrant.set(grant, secrets);
   return secrets;

@@ -1,132 +1,46 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { secretTypes } from '../../connectors/schema.ts';
-import { parseCallers } from '../../proxy/callers-file.ts';
 import { makeSelfSigned } from '../support/certificate.ts';
 import * as faults from '../support/faults.ts';
-import { makeImage } from '../support/image.ts';
-import { type ConnectorOptions, connectorTo } from '../support/proxy.ts';
-import { bytesAnswer } from '../support/registry/answer.ts';
-import { type RegistryAuth, type RegistryOptions, startRegistry } from '../support/registry.ts';
-import { type CanaryProxyOptions, findSecrets, startCanaryProxy } from './support/canary.ts';
-
-const username = 'robot';
-/** Their characters make every encoding another text. */
-const secrets = {
-  password: 'Password+Canary/7f=3a%b"c\\d',
-  grant: 'Grant+Canary/9e=2d%1f~',
-  caller: 'Caller+Canary/4c=8b%6a~',
-  stranger: 'Stranger+Canary/1a=2b%3c~',
-  environment: 'Environment+Canary~5d',
-};
-const token: RegistryAuth = { kind: 'token', username, password: secrets.password, makeToken: () => secrets.grant };
-const basic: RegistryAuth = { kind: 'basic', username, password: secrets.password };
-
-const callers = parseCallers(
-  JSON.stringify({ callers: [{ name: 'ci', token: secrets.caller, connectors: ['*'] }] }),
-  'callers.json',
-);
-
-/** All that a server could repeat of a request's Authorization, in all the ways. */
-function echoesOf(authorization = ''): string[] {
-  const value = authorization.replace(/^\S+ /, '');
-  const decoded = Buffer.from(value, 'base64').toString();
-  const texts = authorization.startsWith('Basic') ? [value, decoded, decoded.slice(decoded.indexOf(':') + 1)] : [value];
-  return [
-    authorization,
-    ...texts.flatMap((text) => [text, btoa(text), encodeURIComponent(text), Buffer.from(text).toString('hex')]),
-  ];
-}
-
-/** A server that shows the request's Authorization in its errors, which some do for debugging. */
-const echoing = (status: number, shape: (echoes: string[]) => string): faults.Fault => ({
-  name: `echoing(${status})`,
-  inflict: async (_answer, { headers }) => {
-    const echoes = echoesOf(headers.authorization);
-    return bytesAnswer(status, { 'content-type': 'application/json', 'x-debug': echoes }, shape(echoes));
-  },
-});
-
-const shapes: readonly ((echoes: string[]) => string)[] = [
-  (echoes) =>
-    JSON.stringify({ errors: echoes.map((message) => ({ code: message, message, detail: message })).slice(0, 2) }),
-  ...Array.from(
-    { length: 16 },
-    (_, at) => (echoes: string[]) => JSON.stringify({ errors: [{ code: 'DENIED', message: echoes[at] }] }),
-  ),
-  (echoes) => JSON.stringify({ error: echoes[2], error_description: echoes.join(' ') }),
-  (echoes) => `<pre>${echoes.join('\n')}</pre>`,
-];
-
-const content = { path: /^\/v2\/team\//, isAuthorized: true };
-const gets = { ...content, method: 'GET' };
-const tokenPath = { path: /^\/token$/ };
-const everywhere = (status: number) => shapes.map((shape) => ({ times: 1, fault: echoing(status, shape) }));
-
-interface Scene {
-  readonly auth?: RegistryAuth;
-  readonly registry?: RegistryOptions;
-  readonly rules?: readonly faults.FaultRule[];
-  readonly connector?: ConnectorOptions;
-  readonly address?: string;
-  readonly authorization?: string;
-  readonly proxy?: Partial<CanaryProxyOptions>;
-  readonly annotations?: Record<string, string>;
-  /** How often everything is asked for. */
-  readonly rounds?: number;
-}
-
-async function play(scene: Scene) {
-  const registry = await startRegistry({ auth: scene.auth ?? token, ...scene.registry });
-  const image = registry.seed('team/app', makeImage({ annotations: scene.annotations ?? {} }), ['v1']);
-  for (const rule of scene.rules ?? []) registry.faults.add(rule);
-  const login = { username, password: secrets.password };
-  const canary = await startCanaryProxy({
-    documents: connectorTo(scene.address ?? registry.origin, { ...login, ...scene.connector }),
-    callers,
-    ...scene.proxy,
-  });
-  onTestFinished(async () => {
-    await canary.proxy.close();
-    await registry.close();
-  });
-  const authorization = scene.authorization ?? `Bearer ${secrets.caller}`;
-  const statuses = new Set<number>();
-  for (let round = 0; round < (scene.rounds ?? 1); round += 1) {
-    for (const [method, tail] of [
-      ['GET', 'manifests/v1'],
-      ['HEAD', 'manifests/v1'],
-      ['GET', `blobs/${image.layers[0]}`],
-    ] as const) {
-      statuses.add(await canary.ask(canary.proxy.url(`team/app/${tail}`), { method, authorization }));
-    }
-  }
-  await canary.proxy.operation(3);
-  return { canary, statuses: [...statuses].sort() };
-}
-
-const failing = (status: number): readonly [string, Scene, number[]][] => [
-  [
-    `a registry that answers ${status} with the token in it`,
-    { rules: everywhere(status).map((rule) => ({ match: gets, ...rule })), rounds: 10 },
-    [],
-  ],
-  [
-    `a registry that answers ${status} with the password in it`,
-    { auth: basic, rules: everywhere(status).map((rule) => ({ match: gets, ...rule })), rounds: 10 },
-    [],
-  ],
-  [
-    `a token server that answers ${status} with the password in it`,
-    { rules: everywhere(status).map((rule) => ({ match: tokenPath, ...rule })), rounds: 10 },
-    [],
-  ],
-];
+import { findSecrets } from './support/canary.ts';
+import {
+  basic,
+  content,
+  echoing,
+  echoingHead,
+  echoingRedirect,
+  failing,
+  malformedEcho,
+  play,
+  type Scene,
+  secrets,
+  shapes,
+  token,
+  tokenPath,
+  withSecret,
+} from './support/canary-scene.ts';
 
 describe('no secret is in any log line, answer, metric or error', () => {
   test.each<readonly [string, Scene, number[]]>([
     ['pulls that go well', {}, [200]],
     ['pulls from a registry with Basic authentication', { auth: basic }, [200]],
     ...[400, 401, 403, 404, 429, 500].flatMap(failing),
+    [
+      'a registry that repeats the token in the head of what it has',
+      { rules: [{ match: content, fault: echoingHead }] },
+      [200],
+    ],
+    [
+      'a registry that repeats the password in the head of what it has',
+      { auth: basic, rules: [{ match: content, fault: echoingHead }] },
+      [200],
+    ],
+    ['a registry that repeats the token in a redirect', { rules: [{ match: content, fault: echoingRedirect }] }, [502]],
+    [
+      'a registry that repeats the password in a redirect',
+      { auth: basic, rules: [{ match: content, fault: echoingRedirect }] },
+      [502],
+    ],
     ['a credential that is refused', { auth: { ...token, password: 'another' } }, [403]],
     ['a Basic credential that is refused', { auth: { ...basic, password: 'another' } }, [403]],
     ['a token that is refused again and again', { auth: { ...token, grantAccess: () => [] } }, [403]],
@@ -227,25 +141,6 @@ describe('no secret is in any log line, answer, metric or error', () => {
     expect(canary.logs.length).toBeGreaterThanOrEqual(3);
   });
 });
-
-/** Bytes that are no HTTP and hold what the request had. */
-const malformedEcho: faults.Fault = {
-  name: 'malformedEcho',
-  inflict: async (_answer, { headers }) => ({
-    raw: `HTTP/1.1 ${headers.authorization} no\r\n${echoesOf(headers.authorization).join('\r\n')}\r\n\r\n`,
-    ending: 'close',
-  }),
-};
-
-/** A connector whose Secret is not what it should be. */
-function withSecret(type: string, stringData: Record<string, string>): Partial<CanaryProxyOptions> {
-  const [connector, secret] = connectorTo('http://127.0.0.1:1', { username, password: 'x' });
-  return {
-    documents: [connector, { ...secret, type, stringData }] as CanaryProxyOptions['documents'] extends Iterable<infer D>
-      ? D[]
-      : never,
-  };
-}
 
 describe('a secret would be found', () => {
   test.each(Object.values(secrets))('in any spelling, anywhere in a text: %s', (secret) => {

@@ -62,6 +62,12 @@ const brokenBodies: readonly Row[] = [
     registrySaw: ['GET', `GET bytes=1000-${end}`, `GET bytes=1000-${end}`],
   },
   {
+    when: 'the registry is unavailable for a moment before a blob and again before its rest',
+    rules: [...once(faults.status(503)), ...once(faults.resetAfter(1000)), ...once(faults.status(503))],
+    sees: 'whole',
+    registrySaw: ['GET', 'GET', `GET bytes=1000-${end}`, `GET bytes=1000-${end}`],
+  },
+  {
     when: 'the registry answers the whole instead of the rest',
     rules: [...once(faults.resetAfter(1000)), ...always(faults.withStatus(200))],
     sees: 'broken',
@@ -193,6 +199,12 @@ const failures: readonly Row[] = [
     when: 'the answer is not HTTP',
     rules: always(faults.malformedAnswer()),
     sees: { status: 502, reason: 'UPSTREAM_UNREACHABLE' },
+    registrySaw: ['GET', 'GET'],
+  },
+  {
+    when: 'the answer has neither a length nor chunks, so that a part would look whole',
+    rules: always(faults.malformedAnswer('HTTP/1.1 200 OK\r\n\r\npart')),
+    sees: { status: 502, reason: 'UPSTREAM_PROTOCOL' },
     registrySaw: ['GET', 'GET'],
   },
   {
@@ -346,6 +358,7 @@ test.each([...brokenBodies, ...failures, ...redirects, ...authentication])('$whe
   } else if (sees === 'broken') {
     expect(found).toMatchObject({ status: 200, failure: 'ECONNRESET' });
     expect(found.body.length).toBeLessThan(sizeBytes);
+    expect(await proxy.operation()).toMatchObject({ status: 200, error: 'BROKEN' });
   } else {
     expect(found).toMatchObject({ status: sees.status, failure: undefined });
     expect(found.headers['retry-after']).toBe(sees.retryAfter);

@@ -204,6 +204,24 @@ describe('what a registry says', () => {
     expect(Object.keys(found.headers)).not.toEqual(expect.arrayContaining(['set-cookie']));
   });
 
+  test('before its answer is not the answer', async () => {
+    const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n';
+    const raw = `${hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`;
+    registry.faults.add({ match: { path: /manifests/, isAuthorized: true }, fault: faults.malformedAnswer(raw) });
+    const found = await call(proxy.url('team/app/manifests/v1'));
+    expect(found).toMatchObject({ status: 200, body: Buffer.from('ok') });
+    expect(found.headers).not.toHaveProperty('link');
+  });
+
+  test('in an endless error is cut', async () => {
+    const body = 'x'.repeat(10_000_000);
+    registry.faults.add({ match: { path: /manifests/, isAuthorized: true }, fault: faults.status(404, { body }) });
+    const found = await call(proxy.url('team/app/manifests/v1'));
+    expect(found).toMatchObject({ status: 404, failure: undefined });
+    expect(found.body.length).toBeLessThan(1_000_000);
+    expect(await lastRequest()?.ended).toBe('broken');
+  });
+
   test('of more tags is a Link that works here, in path form and in host form', async () => {
     for (const [start, headers] of [
       [proxy.url('team/app/tags/list?n=2'), {}],

@@ -33,6 +33,7 @@ afterEach(async () => {
 });
 
 const layer = () => image.layers[0] ?? '';
+const pullToken = () => ({ authorization: `Bearer ${registry.issueToken(['repository:team/app:pull'])}` });
 const reasonOf = (body: Buffer) => JSON.parse(body.toString()).errors[0].detail.reason;
 const redirectContent = (url: string, code?: number) =>
   registry.faults.add({
@@ -72,18 +73,22 @@ describe('a blob in storage', () => {
     expect(storage.requests[0]?.headers).toEqual({ host: storage.authority, connection: 'keep-alive' });
   });
 
-  test('that storage refuses is a clear error, and not the registry’s refusal', async () => {
-    storage.faults.add({ fault: faults.status(403, { body: '<Error><Code>AccessDenied</Code></Error>' }) });
-    const { status, body } = await call(proxy.url(`team/app/blobs/${layer()}`, 'demo/follow'));
-    expect(status).toBe(502);
-    expect(JSON.parse(body.toString()).errors).toEqual([
-      {
-        code: 'UNAVAILABLE',
-        message: `connector demo/follow: the blob storage ${storage.authority} refused with 403`,
-        detail: { reason: 'UPSTREAM_PROTOCOL', connector: 'demo/follow' },
-      },
-    ]);
-  });
+  test.each([401, 403])(
+    'that storage refuses with %i is a clear error, and not the registry’s refusal',
+    async (code) => {
+      storage.faults.add({ fault: faults.status(code, { body: '<Error><Code>AccessDenied</Code></Error>' }) });
+      const { status, body } = await call(proxy.url(`team/app/blobs/${layer()}`, 'demo/follow'));
+      expect(status).toBe(502);
+      expect(JSON.parse(body.toString()).errors).toEqual([
+        {
+          code: 'UNAVAILABLE',
+          message: `connector demo/follow: the blob storage ${storage.authority} refused with ${code}`,
+          detail: { reason: 'UPSTREAM_PROTOCOL', connector: 'demo/follow' },
+        },
+      ]);
+      expect(registry.tokenRequests).toHaveLength(1);
+    },
+  );
 
   test('that storage does not have is answered with its own words', async () => {
     storage.faults.add({ fault: faults.status(404, { body: '<Error><Code>NoSuchKey</Code></Error>' }) });
@@ -150,6 +155,19 @@ describe('a redirect', () => {
     const { status, body } = await call(other.url(`team/app/blobs/${layer()}`));
     expect([status, reasonOf(body)]).toEqual([502, 'TARGET_FORBIDDEN']);
     expect(storage.requests).toEqual([]);
+  });
+
+  test('of a blob that broke off is followed in either mode, because its head is with the caller', async () => {
+    await using plain = await startRegistry();
+    const digest = plain.seed('team/app', image).layers[0] ?? '';
+    const { location } = (await call(`${registry.origin}/v2/team/app/blobs/${layer()}`, { headers: pullToken() }))
+      .headers;
+    await using other = await startProxy({ documents: connectorTo(plain.origin) });
+    plain.faults.add({ match: { path: /blobs/ }, times: 1, fault: faults.resetAfter(100) });
+    plain.faults.add({ match: { path: /blobs/ }, fault: faults.redirectedTo(String(location)) });
+    const found = await call(other.url(`team/app/blobs/${digest}`));
+    expect([found.status, digestOf(found.body)]).toEqual([200, digest]);
+    expect(storage.requests.map(({ headers }) => headers.range)).toEqual([`bytes=100-${found.body.length - 1}`]);
   });
 
   test('is none without a Location, or with 304', async () => {

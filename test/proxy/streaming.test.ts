@@ -119,6 +119,52 @@ describe('a caller that goes away', () => {
   });
 });
 
+test('a caller that goes away while it waits for a connection asks the registry for nothing', async () => {
+  await using proxy = await startProxy({
+    documents: connectorTo(registry.origin.replace('registry.test', '127.0.0.1')),
+    transports: { connections: 1 },
+  });
+  registry.seed('team/app', makeImage(), ['v1']);
+  const goesOn = Promise.withResolvers<void>();
+  const inflict: faults.Fault['inflict'] = async (answer) => {
+    await goesOn.promise;
+    return answer();
+  };
+  registry.faults.add({ match: { path: /manifests/ }, times: 1, fault: { name: 'held up', inflict } });
+  const first = call(proxy.url('team/app/manifests/v1'));
+  await registry.arrival(({ url }) => url.endsWith('/manifests/v1'));
+  const leaving = new AbortController();
+  const waiting = once(proxy.proxy.server, 'request');
+  const left = call(proxy.url('team/app/manifests/v2'), { signal: leaving.signal });
+  const [, response] = await waiting;
+  leaving.abort();
+  await left;
+  await once(response, 'close');
+  goesOn.resolve();
+  expect(await first).toMatchObject({ status: 200 });
+  expect(await call(proxy.url('team/app/tags/list'))).toMatchObject({ status: 200 });
+  expect(registry.requests.map(({ url }) => url)).toEqual([
+    '/v2/',
+    '/v2/team/app/manifests/v1',
+    '/v2/team/app/tags/list',
+  ]);
+});
+
+/** Many chunks (RFC 9112, section 7.1) in what is read at once. */
+const inManyChunks: faults.Fault = {
+  name: 'in many chunks',
+  inflict: async (answer) => {
+    const { status, headers, body = [] } = await answer();
+    const { 'content-length': _length, ...others } = headers;
+    const pieces = async function* () {
+      for await (const chunk of body) {
+        for (let at = 0; at < chunk.length; at += 3000) yield chunk.subarray(at, at + 3000);
+      }
+    };
+    return { status, headers: others, body: pieces() };
+  },
+};
+
 describe('many blobs at once', () => {
   /** Digest of what comes, read at a pace. */
   const read = async (response: IncomingMessage, pauseMs: number | undefined): Promise<string> => {
@@ -130,17 +176,19 @@ describe('many blobs at once', () => {
     return `sha256:${hash.digest('hex')}`;
   };
 
-  test.each(['http', 'https'])(
+  test.each(['http', 'https', 'http in chunks'])(
     'arrive unmixed from %s, whatever the callers’ pace and the registry’s breaks',
-    async (scheme) => {
-      const tls = scheme === 'https' ? makeSelfSigned() : undefined;
+    async (kind) => {
+      const tls = kind === 'https' ? makeSelfSigned() : undefined;
       await using many = await startRegistry({ hostname: 'localhost', ...(tls && { tls }) });
       await using proxy = await startProxy({ documents: connectorTo(many.origin, tls && { ca: tls.cert }) });
       const sizes = Array.from({ length: 24 }, (_, index) => 500_000 + index * 77_777);
       const digests = await Promise.all(
         sizes.map((size, index) => many.seedSyntheticBlob('team/app', size, `blob ${index}`)),
       );
-      many.faults.add({ match: { path: /blobs/ }, skip: 6, times: 12, fault: faults.resetAfter(333_333) });
+      const isInChunks = kind.endsWith('chunks');
+      const fault = isInChunks ? inManyChunks : faults.resetAfter(333_333);
+      many.faults.add({ match: { path: /blobs/ }, fault, ...(isInChunks ? {} : { skip: 6, times: 12 }) });
       const found = digests.map(async (digest, index) => {
         const response = await open(proxy.url(`team/app/blobs/${digest}`));
         return read(response, index % 3 === 0 ? index % 2 : undefined);
