@@ -42,7 +42,10 @@ afterEach(async () => {
 });
 
 async function open(url: string, agent: Agent): Promise<IncomingMessage> {
-  const [response] = await once(get(url, { agent }), 'response');
+  const request = get(url, { agent });
+  const [response] = await once(request, 'response');
+  // A reset in the middle of a body is told to the request as well.
+  request.on('error', () => {});
   return response;
 }
 
@@ -99,9 +102,20 @@ describe('draining', () => {
     const response = await open(proxy.url(`team/app/blobs/${digest}`), agent);
     const [request] = registry.requests.filter(({ url }) => url.includes('/blobs/'));
     await proxy.proxy.drain(20);
-    await expect(response.toArray()).rejects.toThrow('aborted');
+    await expect(response.toArray()).rejects.toThrow(/aborted|ECONNRESET/);
     expect(await request?.ended).toBe('broken');
     expect(await proxy.operation()).toMatchObject({ status: 200, error: 'CANCELLED' });
+  });
+
+  test('cuts with a reset, so that a caller without chunks does not take a part for the whole', async () => {
+    const socket = connect(proxy.port, '127.0.0.1');
+    const reset = once(socket, 'error');
+    const path = new URL(proxy.url(`team/app/blobs/${digest}`)).pathname;
+    socket.write(`GET ${path} HTTP/1.0\r\nHost: localhost\r\n\r\n`);
+    await registry.arrival(({ url }) => url.includes('/blobs/'));
+    socket.resume();
+    await proxy.proxy.drain(20);
+    expect((await reset)[0]).toMatchObject({ code: 'ECONNRESET' });
   });
 
   test('ends at once when there is nothing to wait for, and may be asked for twice', async () => {
