@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import jsonPatch from 'fast-json-patch';
 import { Agent, request } from 'undici';
 import { type Image, makeImage } from '../test/support/image.ts';
+import { manifestsOf } from '../test/support/manifests.ts';
 import { type Registry, startRegistry } from '../test/support/registry.ts';
 import { type ReadyLine, startProduct } from './demo-product.ts';
 import type { Output } from './output.ts';
@@ -31,7 +32,7 @@ export async function demo(output: Output): Promise<void> {
     `1. A registry with token authentication runs at ${registry.origin}; ${reference} (two layers) was pushed to it.`,
   );
 
-  const product = parts.use(await startProduct(manifests(registry.origin, password), signal));
+  const product = parts.use(await startProduct(manifestsOf(registry.origin, 'robot', password), signal));
   const { ready } = product;
   say(`2. oci-connector runs: proxy ${ready.proxy}, webhook ${ready.webhook}. Only its manifests hold the credential.`);
 
@@ -54,29 +55,6 @@ export async function demo(output: Output): Promise<void> {
   say(`5. The same pull from the registry itself is refused: ${direct.statusCode} Unauthorized.`);
   output.result(`   The registry gave out ${registry.tokenRequests.length} token(s), all to the connector.\n`);
   await product.stop();
-}
-
-function manifests(address: string, password: string): string {
-  return `apiVersion: v1
-kind: Namespace
-metadata:
-  name: demo
-  labels: { connectors.cpaas.io/proxy-inject: "true" }
----
-apiVersion: connectors.alauda.io/v1alpha1
-kind: Connector
-metadata: { name: registry, namespace: demo }
-spec:
-  connectorClassName: oci
-  address: ${address}
-  auth: { name: tokenAuth, secretRef: { name: registry-credential } }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: registry-credential, namespace: demo }
-type: cpaas.io/distribution-registry-token
-stringData: { username: robot, password: ${password} }
-`;
 }
 
 const podOf = (image: string) => ({

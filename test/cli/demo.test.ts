@@ -11,7 +11,7 @@ test('the demo pulls a private image without a credential, shows the refusal, an
   await using folder = await makeFolder();
   const { code, stdout, stderr } = await run(['demo'], '', { TMPDIR: folder.path });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toMatch(/\+ {6}image: localhost:\d+\/namespaces\/demo\/connectors\/registry\/team\/app:v1/);
+  expect(stdout).toMatch(/\+ {6}image: localhost:\d+\/namespaces\/demo\/connectors\/harbor\/team\/app:v1/);
   expect(stdout).toContain('was pulled without any credential: 4 digests checked');
   expect(stdout).toContain('is refused: 401 Unauthorized');
   expect(await leftIn(folder.path)).toEqual([]);

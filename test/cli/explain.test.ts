@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { explain } from '../../cli/explain.ts';
-import { type Folder, keepOutput, makeFolder, manifestsOf, run } from '../support/command.ts';
+import { type Folder, keepOutput, makeFolder, run } from '../support/command.ts';
 import { makeImage } from '../support/image.ts';
+import { manifestsOf } from '../support/manifests.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 
 const password = 'canary-of-the-registry';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { mutate } from '../../cli/mutate.ts';
-import { type Folder, keepOutput, makeFolder, manifestsOf, run } from '../support/command.ts';
+import { type Folder, keepOutput, makeFolder, run } from '../support/command.ts';
+import { manifestsOf } from '../support/manifests.ts';
 
 const podManifest = `apiVersion: v1
 kind: Pod

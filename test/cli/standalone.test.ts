@@ -4,16 +4,10 @@ import { connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Folder,
-  makeFolder,
-  manifestsOf,
-  type RunningStandalone,
-  run,
-  startStandalone,
-} from '../support/command.ts';
+import { type Folder, makeFolder, type RunningStandalone, run, startStandalone } from '../support/command.ts';
 import { delayed } from '../support/faults.ts';
 import { type Image, makeImage } from '../support/image.ts';
+import { manifestsOf } from '../support/manifests.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 
 const username = 'robot';

@@ -1,15 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Folder,
-  makeFolder,
-  manifestsOf,
-  type RunningStandalone,
-  run,
-  startStandalone,
-} from '../support/command.ts';
+import { type Folder, makeFolder, type RunningStandalone, run, startStandalone } from '../support/command.ts';
 import { makeImage, makeIndex, type OciContent } from '../support/image.ts';
+import { manifestsOf } from '../support/manifests.ts';
 import { type ClientHome, makeClientHome } from './support/clients.ts';
 import { type Containerd, startContainerd } from './support/containerd.ts';
 import { type RealRegistry, type RegistryPart, registryParts, startRegistry } from './support/distribution.ts';
