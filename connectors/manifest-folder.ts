@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileSignature } from '../platform/file-signature.ts';
 import { identityOf, namespaceOf } from './catalogue.ts';
 import { checkConnector } from './connector.ts';
 import { formatField, type LocatedDocument, type ManifestProblem, parseManifests } from './manifest.ts';
@@ -56,7 +57,7 @@ async function readManifestFile(
   try {
     const facts = await stat(path, { bigint: true });
     if (!facts.isFile()) return undefined;
-    signature = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
+    signature = fileSignature(facts);
     if (before?.signature === signature) return before;
     if (facts.size > fileBytesMax) throw new Error(`larger than ${fileBytesMax} bytes`);
     const { documents, problems, skipped } = parseManifests(await readFile(path, 'utf8'), name);

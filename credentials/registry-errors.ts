@@ -24,10 +24,23 @@ export function whatRegistrySaidTo(
   repository: string,
   body: string,
 ): string {
-  const read = credentialOf(connector, repository);
-  const authorization = grant.kind === 'authorization' ? grant.value : undefined;
-  return whatRegistrySaid(body, read.ok ? read.credential : undefined, authorization);
+  return whatRegistrySaid(body, credentialBehind(connector, repository), authorizationOf(grant));
 }
+
+/** `text` of an answer to a request that carried `grant`, without that and without what it was made from. */
+export function redactFor(grant: Grant, connector: ResolvedConnector, repository: string): (text: string) => string {
+  const credential = credentialBehind(connector, repository);
+  return (text) => redact(text, credential, authorizationOf(grant));
+}
+
+/** The credential that grants for a repository are made from; undefined where there is none, or none that can be used. */
+export function credentialBehind(connector: ResolvedConnector, repository: string): Credential | undefined {
+  const read = credentialOf(connector, repository);
+  return read.ok ? read.credential : undefined;
+}
+
+const authorizationOf = (grant: Grant): string | undefined =>
+  grant.kind === 'authorization' ? grant.value : undefined;
 
 function readErrors(body: string): string[][] {
   let parsed: unknown;

@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { type ConnectorKey, formatKey, parseKey } from '../connectors/address.ts';
 import type { Action } from '../credentials/grant.ts';
+import { fileSignature } from '../platform/file-signature.ts';
 import { type CallerSource, type KnownCaller, tokenDigest } from './caller.ts';
 
 const sha256Hex = /^[0-9a-f]{64}$/;
@@ -138,5 +139,5 @@ async function signatureOf(file: string): Promise<string> {
   const facts = await stat(file, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     throw new CallersFileError(file, `cannot be read (${error.code})`);
   });
-  return `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
+  return fileSignature(facts);
 }

@@ -2,10 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { formatKey } from '../connectors/address.ts';
-import { redact } from '../credentials/credential.ts';
 import type { Grant, GrantWant } from '../credentials/grant.ts';
-import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
-import { credentialOf } from '../credentials/secret.ts';
+import { credentialBehind, redactFor, whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { downstreamHeaders } from './headers.ts';
 import type { Held } from './relay.ts';
@@ -31,9 +29,7 @@ export function passedOn(
   { connector, repository }: GrantWant,
   grant: Grant,
 ): { headers: OutgoingHttpHeaders; body: Buffer } {
-  const read = credentialOf(connector, repository);
-  const authorization = grant.kind === 'authorization' ? grant.value : undefined;
-  const clean = (text: string): string => redact(text, read.ok ? read.credential : undefined, authorization);
+  const clean = redactFor(grant, connector, repository);
   const headers = Object.entries(downstreamHeaders(answer.headers))
     .filter(([name]) => name !== 'content-encoding')
     .map(([name, value]) => [name, Array.isArray(value) ? value.map(clean) : clean(String(value))]);
@@ -99,8 +95,7 @@ const secretLengthMin = 8;
 function secretsBehind(grant: Grant, { connector, repository }: GrantWant): readonly string[] {
   const known = secretsByGrant.get(grant);
   if (known !== undefined) return known;
-  const read = credentialOf(connector, repository);
-  const credential = read.ok ? read.credential : undefined;
+  const credential = credentialBehind(connector, repository);
   const password = credential?.kind === 'password' ? credential.password : credential?.token;
   const found = [
     grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '',
