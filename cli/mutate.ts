@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import { openFolderStore } from '../connectors/folder-store.ts';
-import { injectLabel } from '../webhook/annotations.ts';
+import { injectLabel } from '../connectors/labels.ts';
 import type { Decision } from '../webhook/decision.ts';
 import { describeSlot } from '../webhook/images.ts';
 import { type MutationSettings, mutatePod } from '../webhook/mutate-pod.ts';

@@ -4,12 +4,11 @@ import type { ResolvedConnector } from '../connectors/connector.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
-import { type Answer, ask, retryAfterOf } from './ask.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
 import { exchangeToken } from './exchange.ts';
 import { type Action, type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
-import { whatRegistrySaid } from './registry-errors.ts';
+import { ping } from './ping.ts';
 import type { RegistryTransports } from './registry-transports.ts';
 import { credentialOf } from './secret.ts';
 
@@ -148,31 +147,6 @@ export class LocalGrants implements GrantSource {
 
 const isUsable = ({ scheme, params }: Challenge): boolean =>
   scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));
-
-/** How the registry wants to be authenticated to, by its answer at `/v2/`: no challenge at all where it is open. */
-async function ping(
-  transport: RegistryTransport,
-  credential: Credential | undefined,
-  signal: AbortSignal,
-): Promise<readonly Challenge[]> {
-  const url = new URL('/v2/', transport.origin);
-  const answer = await ask(transport, { method: 'GET', url }, signal);
-  if (answer.status >= 200 && answer.status < 300) return [];
-  const challenges = parseChallenges(answer.headers['www-authenticate']);
-  if (answer.status === 401 && challenges.length > 0) return challenges;
-  throw pingRefusal(answer, whatRegistrySaid(answer.text, credential), url.host);
-}
-
-function pingRefusal(answer: Answer, said: string, host: string): ProxyError {
-  const { status } = answer;
-  const headers = retryAfterOf(answer);
-  const suffix = said === '' ? '' : ` (${said})`;
-  if (status === 429) return new ProxyError('UPSTREAM_LIMITED', `${host} limits our requests${suffix}`, { headers });
-  if (status >= 500)
-    return new ProxyError('UPSTREAM_UNREACHABLE', `${host} answered ${status} at /v2/${suffix}`, { headers });
-  const hint = status === 401 ? 'without a challenge' : 'where a registry answers 200 or 401';
-  return new ProxyError('UPSTREAM_PROTOCOL', `${host} answered ${status} at /v2/, ${hint}${suffix}`);
-}
 
 /** We name the scope ourselves: challenges come with an empty one, with `*`, or with less than is needed. */
 const scopeOf = (repository: string, actions: readonly Action[]): string =>

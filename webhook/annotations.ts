@@ -1,7 +1,5 @@
-/** Labels and annotations that the webhook reads and writes, each name once. */
+/** Annotations that the webhook reads and writes, each name once. */
 
-/** Label of pods and namespaces: `"true"` opts in, `"false"` on a pod opts out. */
-export const injectLabel = 'connectors.cpaas.io/proxy-inject';
 /** Annotation of pods and namespaces: `<namespace>/<name>` of the only connector to use; a name alone is one of the pod's namespace. */
 export const connectorAnnotation = 'connectors.cpaas.io/connector';
 /** Annotation of pods and namespaces: comma-separated client configurations to mount. */

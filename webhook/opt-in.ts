@@ -1,4 +1,4 @@
-import { injectLabel } from './annotations.ts';
+import { injectLabel } from '../connectors/labels.ts';
 import type { RawObject } from './raw.ts';
 import { quote, type Warnings } from './warnings.ts';
 

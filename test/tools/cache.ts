@@ -14,7 +14,17 @@ export interface ToolModule {
   readonly linkerFlags: string;
 }
 
-/** Another module (Kubernetes needs one of its own, for its replaces) is one more entry and a folder with a go.mod. */
+const kubernetes = '1.35.4';
+
+/** What `kubectl version` and the node's status show; a build outside Kubernetes' own scripts has no version otherwise. */
+const kubernetesVersion = [
+  `gitVersion=v${kubernetes}`,
+  `gitMajor=${kubernetes.split('.')[0]}`,
+  `gitMinor=${kubernetes.split('.')[1]}`,
+  'gitTreeState=clean',
+].map((setting) => `-X k8s.io/component-base/version.${setting}`);
+
+/** One module for each family whose requirements do not agree with another's; each is a folder with a go.mod. */
 export const toolModules: readonly ToolModule[] = [
   {
     name: 'registry',
@@ -25,6 +35,43 @@ export const toolModules: readonly ToolModule[] = [
       reference: './reference',
       htpasswd: './htpasswd',
     },
+    linkerFlags: '-s -w',
+  },
+  {
+    name: 'kubernetes',
+    folder: join(import.meta.dirname, 'kubernetes'),
+    packages: {
+      etcd: 'go.etcd.io/etcd/server/v3',
+      'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+      'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+      'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+      kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+      'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+      kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+    },
+    linkerFlags: `-s -w ${kubernetesVersion.join(' ')}`,
+  },
+  {
+    name: 'containerd',
+    folder: join(import.meta.dirname, 'containerd'),
+    packages: {
+      // Debian's containerd 1.6 is another part, and has the plain name.
+      'containerd-2': 'github.com/containerd/containerd/v2/cmd/containerd',
+      'containerd-shim-runc-v2': 'github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2',
+      'ctr-2': 'github.com/containerd/containerd/v2/cmd/ctr',
+    },
+    linkerFlags: '-s -w -X github.com/containerd/containerd/v2/version.Version=2.4.2',
+  },
+  {
+    name: 'helm',
+    folder: join(import.meta.dirname, 'helm'),
+    packages: { helm: 'helm.sh/helm/v3/cmd/helm' },
+    linkerFlags: '-s -w -X helm.sh/helm/v3/internal/version.version=v3.22.0',
+  },
+  {
+    name: 'coredns',
+    folder: join(import.meta.dirname, 'coredns'),
+    packages: { coredns: 'github.com/coredns/coredns' },
     linkerFlags: '-s -w',
   },
 ];
