@@ -180,10 +180,10 @@ async function describeAnswer(
   try {
     const want = { connector, repository, actions: ['pull'], caller: { name: 'explain' } } as const;
     const grant = await new LocalGrants({ transports }).grant(want, signal);
-    say('credential', grant.kind === 'anonymous' ? 'none is needed' : `accepted, ${grant.value.split(' ')[0]}`);
+    say('credential', grant.kind === 'authorization' ? `accepted, ${grant.value.split(' ')[0]}` : 'none is needed');
     const wanted = reference.digest ?? reference.tag ?? 'latest';
     const url = new URL(`${connector.address.origin}/v2/${repository}/manifests/${wanted}`);
-    const authorization = grant.kind === 'anonymous' ? {} : { authorization: grant.value };
+    const authorization = grant.kind === 'authorization' ? { authorization: grant.value } : {};
     const question = { url, headers: { accept: manifestTypes, ...authorization } };
     const answer = await ask(transports.for(connector), { method: 'GET', ...question }, signal);
     const facts = [headerOf(answer, 'docker-content-digest'), headerOf(answer, 'content-type')]

@@ -1,5 +1,4 @@
 import { formatKey } from '../connectors/address.ts';
-import type { ConnectorStore } from '../connectors/catalogue.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Operation, OperationObserver } from '../proxy/operation.ts';
@@ -14,12 +13,12 @@ const callersOwn: ReadonlySet<string> = new Set([
 ]);
 
 /** One audit line for each operation that was authorized, one for each that failed, and the figures of both. */
-export function observeProxy(log: Logger, metrics: Metrics, store: ConnectorStore): OperationObserver {
+export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
   // These lines are made of fields that hold no secret; to look for one would cost more than all the rest of a line.
   const audit = log.child({ audit: true }, { redact: [] });
   return (operation, cause) => {
-    count(operation, metrics, store);
-    const { connector, durationMs, error, ...facts } = operation;
+    count(operation, metrics);
+    const { connector, durationMs, error, isAdmitted, ...facts } = operation;
     const line = { ...facts, connector: connector && formatKey(connector), ms: Math.round(durationMs) };
     if (error === undefined) {
       if (operation.endpoint === 'base') log.debug(line, 'ping');
@@ -34,10 +33,9 @@ export function observeProxy(log: Logger, metrics: Metrics, store: ConnectorStor
 /** Messages of network errors name hosts and addresses, and nothing that was sent. */
 const reasonOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined);
 
-function count(operation: Operation, metrics: Metrics, store: ConnectorStore): void {
+function count(operation: Operation, metrics: Metrics): void {
   // Names that a caller made up must not become labels: they would grow without bound.
-  const isKnown = operation.connector !== undefined && store.catalogue.connector(operation.connector) !== undefined;
-  const connector = isKnown && operation.connector ? formatKey(operation.connector) : '';
+  const connector = operation.isAdmitted && operation.connector ? formatKey(operation.connector) : '';
   const endpoint = operation.endpoint ?? '';
   metrics.proxyRequests.inc({ connector, endpoint, status: String(operation.status) });
   metrics.proxyBytes.inc({ connector }, operation.bytes);

@@ -12,6 +12,7 @@ import { drainable } from '../platform/drain.ts';
 import type { Logger } from '../platform/logger.ts';
 import { buildManagement } from '../platform/management.ts';
 import { createMetrics, type Metrics } from '../platform/metrics.ts';
+import { localAccess } from '../proxy/access.ts';
 import { type CallerSource, everyone } from '../proxy/caller.ts';
 import { openCallersFile } from '../proxy/callers-file.ts';
 import { buildProxy } from '../proxy/listener.ts';
@@ -136,7 +137,8 @@ async function startProxy(
     transports,
     onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
   });
-  const proxy = buildProxy({ store, callers, grants, transports, observe: observeProxy(log, metrics, store) });
+  const access = localAccess({ store, callers, grants });
+  const proxy = buildProxy({ access, transports, observe: observeProxy(log, metrics) });
   const address = await listen(proxy.server, settings.proxy);
   parts.defer(() => proxy.drain(0));
   return { address, drain: proxy.drain };

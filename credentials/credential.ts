@@ -46,6 +46,11 @@ function percentSpellings(text: string): readonly string[] {
   return [...upper, ...upper.map((spelling) => spelling.replace(/%../g, (digits) => digits.toLowerCase()))];
 }
 
+/** Whether a text holds the secret of a credential, in any of its spellings. */
+export function reveals(text: string, credential: Credential): boolean {
+  return spellingsOf(secretOf(credential)).some((spelling) => spelling !== '' && text.includes(spelling));
+}
+
 /** An authorization of somebody's; `Basic authentication` is none. */
 const authorizations = /\b([Bb]asic|BASIC|[Bb]earer|BEARER)\s+(?=\S*(?:\d|[a-z][A-Z]))[A-Za-z0-9\-._~+/=]{8,}/g;
 

@@ -17,7 +17,9 @@ export type Grant =
       /** Milliseconds since the epoch. */
       readonly expiresAt: number;
     }
-  | { readonly kind: 'anonymous' };
+  | { readonly kind: 'anonymous' }
+  /** The request goes through the centre: what the registry wants to see must not leave it. */
+  | { readonly kind: 'relay' };
 
 export interface GrantWant {
   readonly connector: ResolvedConnector;
@@ -39,6 +41,6 @@ export interface GrantSource {
 }
 
 export function isSameGrant(a: Grant, b: Grant): boolean {
-  if (a.kind === 'anonymous' || b.kind === 'anonymous') return a.kind === b.kind;
+  if (a.kind !== 'authorization' || b.kind !== 'authorization') return a.kind === b.kind;
   return a.value === b.value;
 }

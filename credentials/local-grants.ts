@@ -159,6 +159,6 @@ function keyOf({ connector, repository, actions }: GrantWant): string {
 }
 
 function renewalOf(grant: Grant, startedAt: number): number {
-  if (grant.kind === 'anonymous') return startedAt + lastingMs;
+  if (grant.kind !== 'authorization') return startedAt + lastingMs;
   return grant.expiresAt - Math.min(renewBeforeMs, Math.max(0, grant.expiresAt - startedAt) / 10);
 }

@@ -4,7 +4,10 @@
  */
 export const ociErrors = {
   CALLER_UNKNOWN: ['UNAUTHORIZED', 401],
+  AGENT_UNKNOWN: ['UNAUTHORIZED', 401],
+  CALLER_LIMITED: ['TOOMANYREQUESTS', 429],
   ACCESS_DENIED: ['DENIED', 403],
+  ACCESS_UNAVAILABLE: ['UNAVAILABLE', 503],
   NAME_INVALID: ['NAME_INVALID', 400],
   REFERENCE_INVALID: ['MANIFEST_INVALID', 400],
   REQUEST_INVALID: ['UNSUPPORTED', 400],
@@ -12,6 +15,7 @@ export const ociErrors = {
   METHOD_UNSUPPORTED: ['UNSUPPORTED', 405],
   CONNECTOR_UNKNOWN: ['NAME_UNKNOWN', 404],
   REPOSITORY_OUTSIDE: ['DENIED', 403],
+  CENTRE_UNREACHABLE: ['UNAVAILABLE', 503],
   CONNECTOR_UNUSABLE: ['UNAVAILABLE', 503],
   CREDENTIAL_REFUSED: ['DENIED', 403],
   UPSTREAM_DENIED: ['DENIED', 403],
@@ -25,21 +29,27 @@ export const ociErrors = {
 
 export type ProxyErrorCode = keyof typeof ociErrors;
 
+export const isProxyErrorCode = (text: string): text is ProxyErrorCode => Object.hasOwn(ociErrors, text);
+
 export interface ProxyErrorOptions extends ErrorOptions {
   /** Headers that belong to the answer, as `Retry-After`. */
   headers?: Readonly<Record<string, string>>;
+  /** Who was refused, for the audit log. */
+  caller?: string | undefined;
 }
 
 /** An error whose message may be shown to a caller: it holds no credential, and says what to do. */
 export class ProxyError extends Error {
   readonly code: ProxyErrorCode;
   readonly headers: Readonly<Record<string, string>>;
+  readonly caller: string | undefined;
 
   constructor(code: ProxyErrorCode, message: string, options: ProxyErrorOptions = {}) {
     super(message, options);
     this.name = 'ProxyError';
     this.code = code;
     this.headers = options.headers ?? {};
+    this.caller = options.caller;
   }
 
   get status(): number {

@@ -4,12 +4,33 @@ import type { Action, Caller } from '../credentials/grant.ts';
 
 /** A caller with what it may do. */
 export interface KnownCaller extends Caller {
-  may(action: Action, connector: ConnectorKey): boolean;
+  /** @throws ProxyError ACCESS_UNAVAILABLE where that cannot be told at present */
+  may(action: Action, connector: ConnectorKey, signal?: AbortSignal): boolean | Promise<boolean>;
+}
+
+/** Where a call comes from. */
+export interface CallOrigin {
+  /** IP address of the peer. */
+  readonly address: string;
+  /** Node of the agent through which it came. */
+  readonly node?: string | undefined;
 }
 
 /** Finds out who calls. */
 export interface CallerSource {
-  /** The caller whose token this is; undefined for a token that is nobody's, or for none where one is needed. */
+  /**
+   * The caller whose token this is; undefined for a token that is nobody's, or for none where one is needed.
+   * @throws ProxyError CALLER_UNKNOWN with a reason, CALLER_LIMITED or ACCESS_UNAVAILABLE
+   */
+  identify(
+    token: string | undefined,
+    origin: CallOrigin,
+    signal: AbortSignal,
+  ): KnownCaller | undefined | Promise<KnownCaller | undefined>;
+}
+
+/** Callers that are known without asking anybody. */
+export interface LocalCallers extends CallerSource {
   identify(token: string | undefined): KnownCaller | undefined;
 }
 
@@ -27,7 +48,7 @@ export function tokenOf(authorization: string | undefined): string | undefined {
 }
 
 /** Everybody is a caller and may do everything: for a listener that only this machine reaches. */
-export const everyone: CallerSource = Object.freeze({ identify: () => local });
+export const everyone: LocalCallers = Object.freeze({ identify: () => local });
 
 const local: KnownCaller = Object.freeze({ name: 'local', may: () => true });
 

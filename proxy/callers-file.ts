@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type ConnectorKey, formatKey, parseKey } from '../connectors/address.ts';
 import type { Action } from '../credentials/grant.ts';
 import { fileSignature } from '../platform/file-signature.ts';
-import { type CallerSource, type KnownCaller, tokenDigest } from './caller.ts';
+import { type KnownCaller, type LocalCallers, tokenDigest } from './caller.ts';
 
 const sha256Hex = /^[0-9a-f]{64}$/;
 
@@ -51,7 +51,7 @@ export class CallersFileError extends Error {
  * secret), the connectors that it may use and what it may do there.
  * @throws CallersFileError
  */
-export function parseCallers(text: string, file: string): CallerSource {
+export function parseCallers(text: string, file: string): LocalCallers {
   let value: unknown;
   try {
     // At a quieter level the library would return what it made of a broken text.
@@ -88,7 +88,7 @@ function permission(patterns: readonly string[], actions: readonly Action[]) {
     (names.has('*') || names.has(`${connector.namespace}/*`) || names.has(formatKey(connector)));
 }
 
-export interface CallersFile extends CallerSource {
+export interface CallersFile extends LocalCallers {
   close(): void;
 }
 

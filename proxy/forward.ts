@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Dispatcher } from 'undici';
 import type { ResolvedConnector } from '../connectors/connector.ts';
-import { apiRepository } from '../connectors/image-reference.ts';
 import { isWithinPath } from '../connectors/registry-address.ts';
-import { type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
+import { type Caller, type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { networkErrorCode, toProxyError } from '../platform/network-error.ts';
 import { type RegistryTransport, TargetForbiddenError } from '../platform/transport.ts';
-import type { KnownCaller } from './caller.ts';
+import { type CentreRoute, centreUrl } from './centre-route.ts';
 import { upstreamHeaders } from './headers.ts';
 import { rewriteLink } from './link.ts';
 import type { Operation } from './operation.ts';
@@ -15,12 +15,14 @@ import { denial, isEcho, passedOn, withoutEchoes } from './refusal.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
 import type { Route } from './route.ts';
+import { upstreamRepository } from './upstream-repository.ts';
 
 export interface ForwardOptions {
   readonly grants: GrantSource;
   readonly transport: RegistryTransport;
   readonly connector: ResolvedConnector;
-  readonly caller: KnownCaller;
+  readonly caller: Caller;
+  readonly centre?: CentreRoute | undefined;
   readonly route: Extract<Route, { kind: 'repository' }>;
   readonly operation: Operation;
   readonly signal: AbortSignal;
@@ -30,6 +32,9 @@ export interface ForwardOptions {
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const redirectsMax = 5;
+/** Attempts after the first, before the first byte; one replica of the centre that ends must cost no pull. */
+const retriesMax = 1;
+const relayRetriesMax = 6;
 /** A blob that breaks off is continued this often as long as each attempt brings bytes. */
 const resumptionsMax = 5;
 const retryAfterMs = 100;
@@ -65,14 +70,15 @@ class Forwarding {
   readonly #options: ForwardOptions;
   readonly #want: GrantWant;
   readonly #headers: Record<string, string | string[]>;
-  readonly #registryUrl: URL;
+  /** Where the request is for: the registry, or the centre. */
+  #start: URL;
   /** Where the next request goes: the registry, or where it sent us. */
   #url: URL;
   #grant: Grant = { kind: 'anonymous' };
   /** The registry sent us to another host: whatever sends us back from there does not get our grant. */
   #hasLeft = false;
   #isReauthorized = false;
-  #isRetried = false;
+  #retries = 0;
   #redirects = 0;
   #resumptions = 0;
   #broken: Progress | undefined;
@@ -84,30 +90,50 @@ class Forwarding {
     this.#response = response;
     this.#options = options;
     const { connector, route, caller, operation } = options;
-    const repository = apiRepository(connector.address.registries[0] ?? '', route.repository);
+    const repository = upstreamRepository(connector, route.repository);
     operation.repository = repository;
-    if (!isWithinPath(repository, connector.address.pathPrefix)) {
-      const message = `it serves ${connector.address.pathPrefix} and what is below, and not ${repository}`;
-      throw new ProxyError('REPOSITORY_OUTSIDE', message);
-    }
     this.#want = { connector, repository, actions: ['pull'], caller };
     this.#headers = upstreamHeaders(request.headers);
-    this.#registryUrl = new URL(`${connector.address.origin}/v2/${repository}/${route.tail}${route.query}`);
-    this.#url = this.#registryUrl;
+    this.#url = this.#start = new URL(connector.address.origin);
   }
 
   async run(): Promise<void> {
-    this.#grant = await this.#options.grants.grant(this.#want, this.#options.signal);
+    this.#take(await this.#options.grants.grant(this.#want, this.#options.signal));
     for (let isDone = false; !isDone; ) {
       const outcome = await this.#send();
       isDone = await this.#settle(outcome);
     }
   }
 
+  /** From here on requests carry this grant, and begin where it says. */
+  #take(grant: Grant): void {
+    this.#grant = grant;
+    const { centre, connector, route } = this.#options;
+    if (grant.kind === 'relay') {
+      if (centre === undefined) throw new Error('a grant says relay where there is nobody to relay to');
+      this.#start = centreUrl(centre, route);
+    } else {
+      const { tail, query } = route;
+      this.#start = new URL(`${connector.address.origin}/v2/${this.#want.repository}/${tail}${query}`);
+    }
+    this.#url = this.#start;
+    this.#hasLeft = false;
+    this.#redirects = 0;
+  }
+
+  get #isRelayed(): boolean {
+    return this.#grant.kind === 'relay';
+  }
+
+  #dispatcher(): Dispatcher {
+    const { centre, transport } = this.#options;
+    return this.#isRelayed && centre !== undefined ? centre.dispatcher : transport.dispatcherFor(this.#url);
+  }
+
   #send(): Promise<Outcome> {
     const { transport } = this.#options;
     return relay(
-      transport.dispatcherFor(this.#url),
+      this.#dispatcher(),
       {
         origin: this.#url.origin,
         path: this.#url.pathname + this.#url.search,
@@ -129,12 +155,14 @@ class Forwarding {
   /** Grants are for the registry's own origin: storage refuses two means of authentication, and must not see ours. */
   #requestHeaders(): Record<string, string | string[]> {
     const headers = this.#broken === undefined ? { ...this.#headers } : resumptionHeaders(this.#headers, this.#broken);
+    if (this.#isRelayed) return Object.assign(headers, this.#options.centre?.headers());
     if (this.#grant.kind === 'authorization' && !this.#hasLeft) headers['authorization'] = this.#grant.value;
     return headers;
   }
 
   /** Redirects and errors are held: the caller gets what becomes of them. */
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
+    if (this.#isRelayed && this.#broken === undefined) return this.#mayRetry(status) ? 'hold' : 'relay';
     if (isRedirect(status, headers)) return 'head';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
     // What is no content may be words about the request: those are looked through. 304 has no body.
@@ -143,6 +171,8 @@ class Forwarding {
 
   #rewrite(headers: OutgoingHttpHeaders): void {
     const { route } = this.#options;
+    // The centre has done all of this.
+    if (this.#isRelayed) return;
     withoutEchoes(headers, this.#want, this.#grant);
     if (headers['link'] === undefined) return;
     const link = rewriteLink(String(headers['link']), this.#url, route.tail, route.base + route.tail);
@@ -165,18 +195,27 @@ class Forwarding {
 
   async #afterHeld(answer: Held): Promise<boolean> {
     const { status } = answer;
+    if (this.#mayRetry(status)) return this.#retry();
+    if (this.#isRelayed) throw new Error(`the blob broke off and the centre does not continue it: ${status}`);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
     if (status === 401 && !this.#hasLeft && !this.#isReauthorized) return this.#reauthorize(answer);
-    if (passingFailures.has(status) && !this.#isRetried) return this.#retry();
     if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
     if (status === 401 || status === 403) throw this.#denial(answer);
     return this.#passOn(answer);
   }
 
+  get #retriesMax(): number {
+    return this.#isRelayed ? relayRetriesMax : retriesMax;
+  }
+
+  #mayRetry(status: number): boolean {
+    return passingFailures.has(status) && this.#retries < this.#retriesMax;
+  }
+
   async #afterFailure(error: Error): Promise<boolean> {
     const isOurs = error instanceof ProxyError || error instanceof TargetForbiddenError;
     const isLasting = isOurs || lastingFailures.has(networkErrorCode(error));
-    if (this.#isRetried || isLasting) throw toProxyError(error, this.#url.host);
+    if (this.#retries >= this.#retriesMax || isLasting) throw toProxyError(error, this.#url.host);
     return this.#retry();
   }
 
@@ -204,21 +243,16 @@ class Forwarding {
 
   /** Once more from the registry on: a redirect that led to a failure may lead elsewhere now. */
   #retry(): Promise<boolean> {
-    this.#isRetried = true;
+    this.#retries += 1;
     return this.#again();
-  }
-
-  #fromRegistry(): false {
-    this.#url = this.#registryUrl;
-    this.#hasLeft = false;
-    this.#redirects = 0;
-    return false;
   }
 
   async #again(): Promise<boolean> {
     const { random, signal } = this.#options;
-    await delay(retryAfterMs * (0.5 + random()), undefined, { signal });
-    return this.#fromRegistry();
+    const spread = 2 ** Math.max(0, this.#retries - 1) * (0.5 + random());
+    await delay(retryAfterMs * spread, undefined, { signal });
+    this.#take(this.#grant);
+    return false;
   }
 
   async #resume(progress: Progress, error: Error): Promise<boolean> {
@@ -230,7 +264,7 @@ class Forwarding {
     this.#broken = progress;
     // Much time may have gone by since the grant was made, and each attempt that brought bytes is worth a retry.
     this.#isReauthorized = false;
-    this.#isRetried = false;
+    this.#retries = 0;
     return this.#again();
   }
 
@@ -239,8 +273,8 @@ class Forwarding {
     const refused = { grant: this.#grant, challenge: answer.headers['www-authenticate'] };
     const renewed = await this.#options.grants.grant({ ...this.#want, refused }, this.#options.signal);
     if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
-    this.#grant = renewed;
-    return this.#fromRegistry();
+    this.#take(renewed);
+    return false;
   }
 
   #denial(answer: Held): ProxyError {
@@ -253,7 +287,7 @@ class Forwarding {
     const { connector, route, transport, operation } = this.#options;
     const url = await transport.target(String(answer.headers.location), this.#url.href);
     this.#checkRedirect(url);
-    const isElsewhere = url.origin !== this.#registryUrl.origin;
+    const isElsewhere = url.origin !== this.#start.origin;
     const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover';
     // A body that is being continued can no longer be handed over: its head is with the caller.
     if (isHandedOver && this.#broken === undefined) {
@@ -279,7 +313,7 @@ class Forwarding {
   /** A redirect must not be a way around the connector's path, nor a way out for our grant. */
   #checkRedirect(url: URL): void {
     const { pathPrefix } = this.#options.connector.address;
-    const isApi = url.origin === this.#registryUrl.origin && url.pathname.startsWith('/v2/');
+    const isApi = url.origin === this.#start.origin && url.pathname.startsWith('/v2/');
     const repository = url.pathname.slice('/v2/'.length);
     // Names need no percent signs, and who decodes `..%2f` is somewhere else.
     if (isApi && (!isWithinPath(repository, pathPrefix) || (pathPrefix !== '' && repository.includes('%')))) {

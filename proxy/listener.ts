@@ -1,20 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
-import type { ConnectorStore } from '../connectors/catalogue.ts';
-import type { GrantSource } from '../credentials/grant.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
 import { drainable } from '../platform/drain.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
-import { type CallerSource, type KnownCaller, tokenOf } from './caller.ts';
+import type { Access, Call } from './access.ts';
+import { tokenOf } from './caller.ts';
 import { forward } from './forward.ts';
 import type { Operation, OperationObserver } from './operation.ts';
 import { parseRoute, type Route } from './route.ts';
 
 export interface ProxyOptions {
-  readonly store: ConnectorStore;
-  readonly callers: CallerSource;
-  readonly grants: GrantSource;
+  readonly access: Access;
   readonly transports: RegistryTransports;
   readonly observe?: OperationObserver;
   /** 0 ≤ n < 1. */
@@ -30,6 +27,9 @@ export interface ProxyListener {
   drain(graceMs: number): Promise<void>;
 }
 
+/** The one that every client knows; the password is the token. */
+const challenge = 'Basic realm="oci-connector"';
+
 /** Longer than the registry may take for two attempts. */
 const defaultIdleMs = 300_000;
 
@@ -44,7 +44,8 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
     (request, response) => {
       // A connection that stays open would keep a draining server waiting.
       if (isDraining) response.shouldKeepAlive = false;
-      void answer(request, response, options);
+      const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
+      void answerCall(request, response, call, options);
     },
   );
   server.setTimeout(options.idleMs ?? defaultIdleMs);
@@ -58,12 +59,20 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: ProxyOptions): Promise<void> {
+const originOf = (request: IncomingMessage) => ({ address: request.socket.remoteAddress ?? '' });
+
+/** Serves one request of the registry API for whoever `call` says is calling. It never rejects. */
+export async function answerCall(
+  request: IncomingMessage,
+  response: ServerResponse,
+  call: Call,
+  options: ProxyOptions,
+): Promise<void> {
   const startedAt = performance.now();
   const operation: Operation = { method: request.method ?? '', status: 0, bytes: 0, durationMs: 0 };
   let cause: unknown;
   try {
-    await serve(request, response, options, operation);
+    await serve(request, response, call, options, operation);
   } catch (error) {
     cause = refuse(request, response, operation, error);
   }
@@ -74,6 +83,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
+  call: Call,
   options: ProxyOptions,
   operation: Operation,
 ): Promise<void> {
@@ -84,29 +94,6 @@ async function serve(
     });
   }
   const route = parseRoute(request.url ?? '', request.headers.host);
-  const caller = identify(request, options.callers);
-  operation.caller = caller.name;
-  if (route.kind === 'base') return answerBase(response, operation);
-  describe(operation, route);
-  await pull(request, response, options, operation, route, caller);
-}
-
-async function pull(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: ProxyOptions,
-  operation: Operation,
-  route: Extract<Route, { kind: 'repository' }>,
-  caller: KnownCaller,
-): Promise<void> {
-  // Asked before the connector is looked up: who may not use it is not told whether it is there.
-  if (!caller.may('pull', route.connector)) {
-    throw new ProxyError('ACCESS_DENIED', `${caller.name} may not pull through it`);
-  }
-  const connector = options.store.catalogue.connector(route.connector);
-  if (connector === undefined) throw new ProxyError('CONNECTOR_UNKNOWN', 'there is no such connector');
-  const problem = connector.problems[0];
-  if (problem !== undefined) throw new ProxyError('CONNECTOR_UNUSABLE', `${problem.reason}: ${problem.message}`);
   const departure = new AbortController();
   const onClose = (): void => {
     // Every answer closes at its end: only before that somebody has gone.
@@ -114,32 +101,51 @@ async function pull(
   };
   response.once('close', onClose);
   try {
-    await forward(request, response, {
-      grants: options.grants,
-      transport: options.transports.for(connector),
-      connector,
-      caller,
-      route,
-      operation,
-      signal: departure.signal,
-      random: options.random ?? Math.random,
-    });
-  } catch (error) {
-    throw toProxyError(error, new URL(connector.address.origin).host);
+    if (route.kind === 'base') {
+      operation.caller = (await options.access.identify(call, departure.signal)).name;
+      answerBase(response, operation);
+    } else {
+      describe(operation, route);
+      await pull({ request, response, call, options, operation, route, signal: departure.signal });
+    }
   } finally {
     response.off('close', onClose);
   }
 }
 
-function identify(request: IncomingMessage, callers: CallerSource): KnownCaller {
-  const token = tokenOf(request.headers.authorization);
-  const caller = callers.identify(token);
-  if (caller !== undefined) return caller;
-  const message =
-    token === undefined
-      ? 'a token is needed: send it as the password of Basic authentication, with any user name, or as Bearer'
-      : 'the token is not known here';
-  throw new ProxyError('CALLER_UNKNOWN', message, { headers: { 'www-authenticate': 'Basic realm="oci-connector"' } });
+interface Pull {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly call: Call;
+  readonly options: ProxyOptions;
+  readonly operation: Operation;
+  readonly route: Extract<Route, { kind: 'repository' }>;
+  readonly signal: AbortSignal;
+}
+
+async function pull({ request, response, call, options, operation, route, signal }: Pull): Promise<void> {
+  const { connector: key, repository } = route;
+  const admission = await options.access.admit({ ...call, connector: key, repository, action: 'pull' }, signal);
+  const { caller, connector, grants, centre } = admission;
+  operation.caller = caller.name;
+  operation.isAdmitted = true;
+  const random = options.random ?? Math.random;
+  try {
+    const transport = options.transports.for(connector);
+    await forward(request, response, {
+      grants,
+      transport,
+      connector,
+      caller,
+      centre,
+      route,
+      operation,
+      signal,
+      random,
+    });
+  } catch (error) {
+    throw toProxyError(error, new URL(connector.address.origin).host);
+  }
 }
 
 function describe(operation: Operation, { connector, endpoint }: Extract<Route, { kind: 'repository' }>): void {
@@ -173,6 +179,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, operation: O
   const isKnown = error instanceof ProxyError;
   const refusal = isKnown ? error : new ProxyError('INTERNAL', 'an error that should not be; the log has more');
   operation.error = refusal.code;
+  if (refusal.caller !== undefined) operation.caller ??= refusal.caller;
   operation.status = refusal.status;
   send(request, response, refusal, operation.connector);
   return isKnown ? (error.cause ?? error) : error;
@@ -187,6 +194,7 @@ function send(
   const body = refusal.toBody(connector === undefined ? undefined : formatKey(connector));
   response.writeHead(refusal.status, {
     ...refusal.headers,
+    ...(refusal.status === 401 && { 'www-authenticate': challenge }),
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'docker-distribution-api-version': 'registry/2.0',

@@ -6,6 +6,8 @@ export interface Operation {
   readonly method: string;
   caller?: Caller['name'];
   connector?: ConnectorKey;
+  /** The caller may use the connector, which therefore is one. */
+  isAdmitted?: boolean;
   /** As the registry's API names it. */
   repository?: string;
   endpoint?: 'base' | 'manifests' | 'blobs' | 'tags' | 'referrers';

@@ -13,8 +13,7 @@ const decodedBytesMax = 262_144;
 /** A refusal of the registry's in our words: its challenge is not the caller's to answer. */
 export function denial(answer: Held, { connector, repository }: GrantWant, grant: Grant, host: string): ProxyError {
   const said = whatRegistrySaidTo(grant, connector, repository, answer.body.toString('utf8'));
-  const who =
-    connector.secret === undefined ? 'access without a credential (the connector has none)' : 'its credential';
+  const who = grant.kind === 'anonymous' ? 'access without a credential' : 'its credential';
   const suffix = said === '' ? '' : `: ${said}`;
   const message = `the registry ${host} refused ${who} for ${repository} with ${answer.status}${suffix}`;
   return new ProxyError('UPSTREAM_DENIED', message);

@@ -266,6 +266,7 @@ test('an operation says who pulled what, and what became of it', async () => {
     connector: { namespace: 'demo', name: 'registry' },
     repository: 'team/app',
     action: 'pull',
+    isAdmitted: true,
     durationMs: expect.any(Number),
   };
   expect(proxy.operations.slice(0, 2)).toEqual([

@@ -1,9 +1,10 @@
 import { EventEmitter, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { buildCatalogue, type ConnectorStore } from '../../connectors/catalogue.ts';
+import { buildCatalogue } from '../../connectors/catalogue.ts';
 import { connectorApiVersion, type Document, secretTypes } from '../../connectors/schema.ts';
 import { LocalGrants } from '../../credentials/local-grants.ts';
 import { RegistryTransports } from '../../credentials/registry-transports.ts';
+import { localAccess } from '../../proxy/access.ts';
 import { type CallerSource, everyone } from '../../proxy/caller.ts';
 import { buildProxy, type ProxyListener } from '../../proxy/listener.ts';
 import type { Operation, OperationObserver } from '../../proxy/operation.ts';
@@ -59,7 +60,7 @@ export interface StartProxyOptions {
   readonly callers?: CallerSource;
   readonly transports?: ConstructorParameters<typeof RegistryTransports>[0];
   readonly now?: () => number;
-  readonly observer?: (store: ConnectorStore) => OperationObserver;
+  readonly observer?: OperationObserver;
   readonly idleMs?: number;
 }
 
@@ -92,15 +93,12 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
   });
   const operations: Operation[] = [];
   const ended = new EventEmitter();
-  const observe = observer?.(store);
   const proxy = buildProxy({
-    store,
-    callers,
-    grants,
+    access: localAccess({ store, callers, grants }),
     transports,
     random: () => 0,
     observe: (operation, cause) => {
-      observe?.(operation, cause);
+      observer?.(operation, cause);
       operations.push(operation);
       ended.emit('operation');
     },

@@ -55,16 +55,14 @@ export async function startCanaryProxy(options: CanaryProxyOptions) {
   const errors: string[] = [];
   const log = createLogger({ level: 'trace', isPretty: false }, { write: (line: string) => void logs.push(line) });
   const metrics = createMetrics();
+  const observe = observeProxy(log, metrics);
   const proxy = await startProxy({
     documents,
     callers,
     ...(transports && { transports }),
-    observer: (store) => {
-      const observe = observeProxy(log, metrics, store);
-      return (operation, cause) => {
-        observe(operation, cause);
-        errors.push(inspect(cause, { depth: 8 }));
-      };
+    observer: (operation, cause) => {
+      observe(operation, cause);
+      errors.push(inspect(cause, { depth: 8 }));
     },
   });
   return {

@@ -1,0 +1,84 @@
+import { hash } from 'node:crypto';
+import { type ConnectorKey, formatKey } from '../connectors/address.ts';
+import type { Action } from '../credentials/grant.ts';
+import { ReviewCache } from './review-cache.ts';
+import type { Identity, ReviewClient } from './token-reviews.ts';
+
+/** The verbs on `connectors/proxy` that an action needs, all of them. */
+const verbs: Readonly<Record<Action, string>> = { pull: 'get', push: 'create', delete: 'delete' };
+
+const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
+const reviewsMax = 50_000;
+/** Rights may be withdrawn; and a right that was missing is waited for, by somebody who has just been given it. */
+const allowedMs = 30_000;
+const deniedMs = 5_000;
+/** With the API server away, an answer is good for as long as a token lives. */
+const staleMs = 3_600_000;
+
+export interface AccessReviewsOptions {
+  readonly client: ReviewClient;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+interface SubjectAccessReview {
+  readonly status?: { readonly allowed?: boolean; readonly denied?: boolean };
+}
+
+/** Asks Kubernetes what an identity may do with a connector: SubjectAccessReview on the subresource `connectors/proxy`. */
+export class AccessReviews {
+  readonly #client: ReviewClient;
+  readonly #reviews: ReviewCache<boolean>;
+
+  constructor({ client, now = Date.now }: AccessReviewsOptions) {
+    this.#client = client;
+    this.#reviews = new ReviewCache<boolean>({
+      max: reviewsMax,
+      now,
+      freshMs: (isAllowed) => (isAllowed ? allowedMs : deniedMs),
+      staleUntil: (_isAllowed, askedAt) => askedAt + staleMs,
+      unavailable: 'the API server cannot be asked at present who may use it',
+    });
+  }
+
+  /** @throws ProxyError ACCESS_UNAVAILABLE */
+  may(identity: Identity, action: Action, connector: ConnectorKey, signal: AbortSignal): Promise<boolean> {
+    const verb = verbs[action];
+    const key = `${subjectOf(identity)}\n${verb}\n${formatKey(connector)}`;
+    return this.#reviews.get(key, signal, (shared) => this.#review(identity, verb, connector, shared));
+  }
+
+  async #review(identity: Identity, verb: string, { namespace, name }: ConnectorKey, signal: AbortSignal) {
+    const { username: user, uid, groups, extra } = identity;
+    const resourceAttributes = {
+      group: 'connectors.alauda.io',
+      resource: 'connectors',
+      subresource: 'proxy',
+      namespace,
+      name,
+      verb,
+    };
+    const body = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: { user, uid, groups, extra, resourceAttributes },
+    };
+    const { status } = await this.#client.post<SubjectAccessReview>(path, body, { signal });
+    return status?.allowed === true && status.denied !== true;
+  }
+}
+
+/**
+ * All that an authorizer may decide by, but for what differs from token to token of one account: the id of the token,
+ * and the pod that it is bound to. RBAC looks at none of those.
+ */
+function subjectOf({ username, uid, groups, extra }: Identity): string {
+  const lasting = Object.entries(extra).filter(([name]) => !perToken.has(name));
+  return hash('sha256', JSON.stringify([username, uid, [...groups].sort(), lasting.sort()]));
+}
+
+const perToken: ReadonlySet<string> = new Set([
+  'authentication.kubernetes.io/credential-id',
+  'authentication.kubernetes.io/pod-name',
+  'authentication.kubernetes.io/pod-uid',
+]);

@@ -1,0 +1,141 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+import type { z } from 'zod';
+import { type Grant, type GrantWant, isSameGrant } from '../credentials/grant.ts';
+import { isNarrow } from '../credentials/narrow.ts';
+import { credentialBehind } from '../credentials/registry-errors.ts';
+import { ProxyError } from '../platform/errors.ts';
+import type { Access, Call } from './access.ts';
+import {
+  callerQuestion,
+  callersPath,
+  callerTokenHeader,
+  formatGrantAnswer,
+  formatRefusal,
+  type GrantQuestion,
+  grantQuestion,
+  grantsPath,
+  relayPath,
+  selfPath,
+} from './agent-protocol.ts';
+import { tokenOf } from './caller.ts';
+import type { TokenReviews } from './token-reviews.ts';
+import { upstreamRepository } from './upstream-repository.ts';
+
+export interface AgentApiOptions {
+  readonly access: Access;
+  /** Reviews for audience `oci-connector-agent`. */
+  readonly agents: TokenReviews;
+  /** User name of the agents' service account: nobody else is an agent. */
+  readonly agentName: string;
+  /** Where the webhook points images to: an agent has to be reachable there. */
+  readonly imageHost: string;
+  /** Serves a request of the registry API for a caller. */
+  readonly serve: (request: IncomingMessage, response: ServerResponse, call: Call) => void;
+  /** Told of what went wrong here; refusals are not told. */
+  readonly onError: (error: unknown) => void;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+const bodyLengthMax = 262_144;
+
+/** The centre's side of the agents' protocol, for an HTTPS server. */
+export function buildAgentApi(options: AgentApiOptions): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    answer(request, response, options).catch((error: unknown) => {
+      if (!(error instanceof ProxyError)) options.onError(error);
+      if (response.headersSent || response.destroyed) return void response.destroy();
+      const refusal =
+        error instanceof ProxyError ? error : new ProxyError('INTERNAL', 'the centre failed; its log has more');
+      send(response, refusal.status, formatRefusal(refusal), refusal.headers);
+    });
+  };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: AgentApiOptions): Promise<void> {
+  const departure = new AbortController();
+  response.once('close', () => departure.abort(new DOMException('the agent went away', 'AbortError')));
+  const node = await nodeOf(request, options, departure.signal);
+  const origin = { address: request.socket.remoteAddress ?? '', node };
+  const path = request.url ?? '';
+  if (path.startsWith(`${relayPath}/`)) {
+    const token = request.headers[callerTokenHeader];
+    delete request.headers[callerTokenHeader];
+    request.url = path.slice(relayPath.length);
+    return options.serve(request, response, { token: typeof token === 'string' ? token : undefined, origin });
+  }
+  if (request.method === 'POST' && path === grantsPath) {
+    const question = await readQuestion(request, grantQuestion);
+    const body = await grantFor(question, { token: question.token, origin }, options, departure.signal);
+    return send(response, 200, JSON.stringify(body));
+  }
+  if (request.method === 'POST' && path === callersPath) {
+    const { token } = await readQuestion(request, callerQuestion);
+    const caller = await options.access.identify({ token, origin }, departure.signal);
+    return send(response, 200, JSON.stringify({ caller: caller.name }));
+  }
+  if (request.method === 'GET' && path === selfPath) {
+    return send(response, 200, JSON.stringify({ node, imageHost: options.imageHost }));
+  }
+  throw new ProxyError('ROUTE_UNKNOWN', 'this is the API for agents, version 1: is the agent of another version?');
+}
+
+async function nodeOf(request: IncomingMessage, options: AgentApiOptions, signal: AbortSignal): Promise<string> {
+  const token = tokenOf(request.headers.authorization);
+  const origin = { address: request.socket.remoteAddress ?? '' };
+  const identity = token === undefined ? undefined : await options.agents.identify(token, origin, signal);
+  if (identity?.username !== options.agentName) {
+    throw new ProxyError('AGENT_UNKNOWN', `only agents with a token of ${options.agentName} are served here`);
+  }
+  if (identity.node !== undefined) return identity.node;
+  throw new ProxyError('AGENT_UNKNOWN', "the agent's token names no node: it has to be the projected one of its pod");
+}
+
+async function readQuestion<T extends z.ZodType>(request: IncomingMessage, schema: T): Promise<z.infer<T>> {
+  if (Number(request.headers['content-length'] ?? Number.NaN) <= bodyLengthMax) {
+    const parsed = schema.safeParse(parseJson(await text(request)));
+    if (parsed.success) return parsed.data;
+  }
+  throw new ProxyError('REQUEST_INVALID', 'the question is not one of version 1 of this API');
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What may leave the centre of what a caller is granted here. */
+async function grantFor(question: GrantQuestion, call: Call, options: AgentApiOptions, signal: AbortSignal) {
+  const { connector: key, repository, refused } = question;
+  const want = { ...call, connector: key, repository, action: 'pull' } as const;
+  const { caller, connector, grants } = await options.access.admit(want, signal);
+  const upstream: GrantWant = {
+    connector,
+    repository: upstreamRepository(connector, repository),
+    actions: ['pull'],
+    caller,
+    ...(refused && { refused: { grant: refused, challenge: undefined } }),
+  };
+  const grant = await grants.grant(upstream, signal);
+  // What was refused and is all there is goes the centre's way, which sees the registry's own challenge.
+  const isSpent = refused !== undefined && isSameGrant(grant, refused);
+  const isHandedOut = !isSpent && mayLeave(grant, upstream, options);
+  return formatGrantAnswer(caller.name, connector, isHandedOut ? grant : { kind: 'relay' });
+}
+
+function mayLeave(grant: Grant, want: GrantWant, { now = Date.now }: AgentApiOptions): boolean {
+  return isNarrow(grant, want, credentialBehind(want.connector, want.repository), now());
+}
+
+function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}) {
+  response.writeHead(status, {
+    ...headers,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(body);
+}

@@ -1,0 +1,211 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import type { Dispatcher } from 'undici';
+import type { z } from 'zod';
+import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
+import { ProxyError } from '../platform/errors.ts';
+import type { ReadBuffers } from '../platform/read-buffers.ts';
+import { SharedFlight } from '../platform/shared-flight.ts';
+import { type Access, type AccessWant, type Admission, admissionKey, type Call, unknownCaller } from './access.ts';
+import {
+  callerAnswer,
+  callersPath,
+  callerTokenHeader,
+  type GrantAnswer,
+  grantAnswer,
+  grantsPath,
+  readConnector,
+  readRefusal,
+  selfAnswer,
+  selfPath,
+} from './agent-protocol.ts';
+import { tokenDigest } from './caller.ts';
+import type { CentreRoute } from './centre-route.ts';
+import { readClaims } from './service-account-token.ts';
+
+export interface CentralAccessOptions {
+  /** `https://host[:port]` of the centre's API for agents. */
+  readonly centre: string;
+  /** To the centre alone: it trusts the `serving` authority. */
+  readonly dispatcher: Dispatcher;
+  readonly readBuffers: ReadBuffers;
+  /** The agent's own token, as it is now. */
+  readonly agentToken: () => string;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+interface Remembered {
+  readonly answer: GrantAnswer;
+  readonly admission: Admission;
+  /** When the centre last said so. */
+  readonly at: number;
+  /** When grant or token end, whichever is first. */
+  readonly until: number;
+}
+
+const rememberedMax = 10_000;
+const rememberedLengthMax = 32 * 1024 * 1024;
+/** What the centre said counts for this long; rights and credentials that change are followed within twice that. */
+const validMs = 25_000;
+/** Grants that never expire are good for this long without the centre. */
+const lastingMs = 15 * 60_000;
+/** A grant this short of its end is renewed before it is used: a request begun with it must find it good. */
+const renewBeforeMs = 10_000;
+const askMs = 15_000;
+/** While the centre is away, what is remembered is used for this long before it is tried again. */
+const pauseMs = 5_000;
+const retryPausesMs = [0, 100, 200, 400, 800, 1600];
+
+/**
+ * Access and grants as an agent has them: asked of the centre, with the caller's token and the agent's own, and
+ * remembered. With the centre away, what it granted is good until it expires.
+ */
+export class CentralAccess implements Access {
+  readonly #options: CentralAccessOptions;
+  readonly #now: () => number;
+  readonly #remembered = new LRUCache<string, Remembered>({
+    max: rememberedMax,
+    maxSize: rememberedLengthMax,
+    sizeCalculation: ({ answer }, key) => key.length + JSON.stringify(answer).length,
+  });
+  readonly #identified = new LRUCache<string, { readonly caller: Caller; readonly at: number }>({ max: rememberedMax });
+  readonly #flights = new SharedFlight<Remembered>();
+  #failedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CentralAccessOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** What the centre knows of this agent. */
+  async self(signal: AbortSignal): Promise<z.infer<typeof selfAnswer>> {
+    return selfAnswer.parse(await this.#ask('GET', selfPath, undefined, signal));
+  }
+
+  async identify({ token }: Call, signal: AbortSignal): Promise<Caller> {
+    if (!this.#isPlausible(token)) throw unknownCaller(token);
+    const key = tokenDigest(token);
+    const known = this.#identified.get(key);
+    if (known !== undefined && this.#now() - known.at < validMs) return known.caller;
+    try {
+      const { caller } = callerAnswer.parse(await this.#ask('POST', callersPath, { token }, signal));
+      this.#identified.set(key, { caller: { name: caller }, at: this.#now() });
+      return { name: caller };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (known !== undefined && isAway(error)) return known.caller;
+      if (isFinal(error)) this.#identified.delete(key);
+      throw error;
+    }
+  }
+
+  async admit(want: AccessWant, signal: AbortSignal): Promise<Admission> {
+    const { admission } = await this.#remember(want, undefined, signal);
+    return admission;
+  }
+
+  async #remember(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+    if (!this.#isPlausible(want.token)) throw unknownCaller(want.token);
+    const key = admissionKey(tokenDigest(want.token), want);
+    const known = this.#remembered.get(key);
+    const now = this.#now();
+    const isUsable = refused === undefined && known !== undefined && now < known.until;
+    const isFresh = isUsable && now - known.at < validMs && now < known.until - renewBeforeMs;
+    if (isFresh || (isUsable && now - this.#failedAt < pauseMs)) return known;
+    try {
+      return await this.#flights.run(`${key}\n${refused === undefined}`, signal, async (shared) => {
+        const answered = await this.#grant(want, refused, shared);
+        this.#remembered.set(key, answered);
+        return answered;
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isAway(error)) this.#failedAt = this.#now();
+      if (isUsable && isAway(error)) return known;
+      if (isFinal(error)) this.#remembered.delete(key);
+      throw error;
+    }
+  }
+
+  /** Garbage is turned away here, and costs the centre nothing. */
+  #isPlausible(token: string | undefined): token is string {
+    const claims = token === undefined ? undefined : readClaims(token);
+    return claims !== undefined && claims.expiresAt > this.#now();
+  }
+
+  async #grant(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+    const { token, connector, repository } = want;
+    const body = await this.#ask('POST', grantsPath, { token, connector, repository, refused }, signal);
+    const answer = grantAnswer.parse(body);
+    const at = this.#now();
+    const { grant } = answer;
+    const tokenEnd = readClaims(token ?? '')?.expiresAt ?? 0;
+    const grantEnd = grant.kind === 'authorization' ? grant.expiresAt : at + lastingMs;
+    const admission = this.#admission(want, answer);
+    return { answer, admission, at, until: Math.min(tokenEnd, grantEnd) };
+  }
+
+  #admission(want: AccessWant, answer: GrantAnswer): Admission {
+    const grants: GrantSource = {
+      grant: async ({ refused }, signal) => {
+        const remembered = await this.#remember(want, refused?.grant, signal);
+        return remembered.answer.grant;
+      },
+    };
+    const { centre: origin, dispatcher, readBuffers, agentToken } = this.#options;
+    const centre: CentreRoute = {
+      origin,
+      dispatcher,
+      readBuffers,
+      headers: () => ({ authorization: `Bearer ${agentToken()}`, [callerTokenHeader]: want.token ?? '' }),
+    };
+    return { caller: { name: answer.caller }, connector: readConnector(answer), grants, centre };
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, question: unknown, signal: AbortSignal): Promise<unknown> {
+    const { centre, agentToken } = this.#options;
+    const headers: Record<string, string> = { authorization: `Bearer ${agentToken()}` };
+    const body = question === undefined ? null : JSON.stringify(question);
+    if (body !== null) headers['content-type'] = 'application/json';
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
+    const request = { origin: centre, path, method, headers, body, signal: limited } as const;
+    const response = await this.#send(request, signal);
+    const answer = await response.body.json().catch(() => undefined);
+    if (response.statusCode === 200) return answer;
+    throw readRefusal(answer) ?? away(`the centre answered ${response.statusCode}`);
+  }
+
+  /** A replica of the centre that ends, or a connection that it closed, is no reason to fail: questions may be asked again. */
+  async #send(request: Dispatcher.RequestOptions, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#options.dispatcher.request(request);
+      } catch (cause) {
+        signal.throwIfAborted();
+        const pause = retryPausesMs[attempt];
+        if (pause === undefined || (request.signal as AbortSignal).aborted)
+          throw away('the centre cannot be reached', cause);
+        await delay(pause, undefined, { signal });
+      }
+    }
+  }
+}
+
+const away = (message: string, cause?: unknown): ProxyError =>
+  new ProxyError('CENTRE_UNREACHABLE', message, { cause, headers: { 'retry-after': '2' } });
+
+/** The centre, or what it needs, is not there: nothing was decided about the caller. */
+const awayCodes: ReadonlySet<string> = new Set([
+  'CENTRE_UNREACHABLE',
+  'ACCESS_UNAVAILABLE',
+  'AGENT_UNKNOWN',
+  'INTERNAL',
+  'UPSTREAM_UNREACHABLE',
+  'UPSTREAM_TIMEOUT',
+  'UPSTREAM_LIMITED',
+  'CALLER_LIMITED',
+]);
+
+const isAway = (error: unknown): boolean => !(error instanceof ProxyError) || awayCodes.has(error.code);
+const isFinal = (error: unknown): boolean => !isAway(error);
