@@ -1,23 +1,26 @@
-import { bundle, type KeyPair } from './authority.ts';
-import { type AuthorityStore, authorityFile, loadAuthority } from './authority-store.ts';
-import { certificatePaths, loadKeyPair, openCertificateDirectory, writeBundle } from './certificate-directory.ts';
+import { type Authority, bundle, type KeyPair, serializeAuthority } from './authority.ts';
+import { loadAuthority } from './authority-store.ts';
+import { certificateDirectory } from './certificate-directory.ts';
+import type { CertificateStore } from './certificate-store.ts';
+import { loadKeyPair } from './key-pair.ts';
 import { defaultLifetimes, type Lifetimes, signer } from './rotation.ts';
 
 const HOUR_MS = 60 * 60_000;
 
-export interface ServingCertificateOptions {
-  /** A directory of its own: `ca.pem` (secret), `ca.crt` (for clients), `tls.crt` and `tls.key`. */
-  readonly directory: string;
+/** Where it is kept: the path of a directory of its own, or another store, shared by the processes that serve it. */
+type Place = { readonly directory: string } | { readonly store: CertificateStore };
+
+export type ServingCertificateOptions = Place & {
   /** The DNS names and IP addresses that clients call. */
   readonly names: readonly string[];
-  /** Where the authority is kept, when not in `ca.pem`. */
-  readonly store?: AuthorityStore;
   readonly lifetimes?: Partial<Lifetimes>;
+  /** How often to look whether something is due, or was rotated by another process. Default: an hour, or less for short lives. */
+  readonly checkEveryMs?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
   /** Told why a check by the timer failed. The current certificate goes on serving, and the next check tries again. */
   readonly onError: (error: unknown) => void;
-}
+};
 
 export interface ServingCertificate {
   /** What to serve, PEM. */
@@ -26,39 +29,41 @@ export interface ServingCertificate {
   readonly caBundle: string;
   /** Calls `listener` after each change of `current` or `caBundle`. Returns a function that ends it. */
   onChange(listener: () => void): () => void;
-  /** Rotates what is due, and takes over what another process has rotated. A timer calls it at least once an hour. */
+  /** Rotates what is due, and takes over what another process has rotated. A timer calls it. */
   check(): Promise<void>;
   /** Stops the timer and waits for a check under way. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the certificate of the `serving` authority: the one in the directory while it is good, otherwise a new one.
- * Rejects where the stored authority cannot be read.
+ * Opens the certificate of the `serving` authority: the stored one while it is good, otherwise a new one. A store that
+ * loses its authority meanwhile gets it back. Rejects where the stored authority cannot be read.
  */
 export async function openServingCertificate(options: ServingCertificateOptions): Promise<ServingCertificate> {
-  const { directory, names, now = Date.now, onError } = options;
-  const store = options.store ?? authorityFile(certificatePaths(directory).authority);
+  const { names, now = Date.now, onError } = options;
+  const store = 'store' in options ? options.store : certificateDirectory(options.directory);
   const lifetimes = { ...defaultLifetimes, ...options.lifetimes };
   const listeners = new Set<() => void>();
   let checking: Promise<void> | undefined;
 
-  async function load() {
+  async function load(known?: Authority) {
     const at = now();
-    const authority = await loadAuthority(store, at, { name: 'serving', ...lifetimes });
+    if (known !== undefined) await restoreAuthority(store, known);
+    const authority = await loadAuthority(store.authority, at, { name: 'serving', ...lifetimes });
     const caBundle = bundle(authority);
     // Before the certificate: a client that reads the bundle knows the CA of whatever is served from here on.
-    await writeBundle(directory, caBundle);
+    await store.writeBundle(caBundle);
     const ca = signer(authority, at, lifetimes.overlapMs);
-    return { caBundle, current: await loadKeyPair(directory, ca, { names, now: at, lifeMs: lifetimes.leafLifeMs }) };
+    const current = await loadKeyPair(store, ca, { names, now: at, lifeMs: lifetimes.leafLifeMs });
+    return { authority, caBundle, current };
   }
 
-  await openCertificateDirectory(directory);
+  await store.open();
   let loaded = await load();
 
   async function reload() {
     const before = loaded;
-    loaded = await load();
+    loaded = await load(before.authority);
     if (loaded.current.cert === before.current.cert && loaded.caBundle === before.caBundle) return;
     for (const listener of listeners) listener();
   }
@@ -71,7 +76,8 @@ export async function openServingCertificate(options: ServingCertificateOptions)
   }
 
   // Certificates that live for hours only are checked often enough to be renewed in time.
-  const timer = setInterval(() => check().catch(onError), Math.min(HOUR_MS, lifetimes.leafLifeMs / 12)).unref();
+  const { checkEveryMs = Math.min(HOUR_MS, lifetimes.leafLifeMs / 12) } = options;
+  const timer = setInterval(() => check().catch(onError), checkEveryMs).unref();
 
   return {
     get current() {
@@ -91,4 +97,11 @@ export async function openServingCertificate(options: ServingCertificateOptions)
       await checking?.catch(() => {});
     },
   };
+}
+
+/** An authority that was deleted by mistake would be replaced by one that nobody trusts yet. */
+async function restoreAuthority({ authority }: CertificateStore, known: Authority): Promise<void> {
+  // What cannot be read is reported, with what to do, by whoever loads it next.
+  const text = await authority.read().catch(() => '');
+  if (text === undefined) await authority.write(serializeAuthority(known), undefined);
 }

@@ -29,14 +29,20 @@ export function isLoopback({ host }: ListenAddress): boolean {
   return host === 'localhost' || (isIP(host) !== 0 && zoneOf(host) === 'loopback');
 }
 
+export interface ListenOptions {
+  /** Other processes of the same user may listen there too; the kernel spreads connections over them. */
+  readonly reusePort?: boolean;
+}
+
 /** Starts listening and returns where, with the port that the system chose. */
-export function listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+export function listen(server: Server, address: ListenAddress, options: ListenOptions = {}): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => {
-      reject(new Error(`cannot listen on ${formatListenAddress(address)}: ${error.code ?? error.message}`));
+      const message = `cannot listen on ${formatListenAddress(address)}: ${error.code ?? error.message}`;
+      reject(Object.assign(new Error(message, { cause: error }), { code: error.code }));
     };
     server.once('error', onError);
-    server.listen(address.port, address.host, () => {
+    server.listen({ port: address.port, host: address.host, ...options }, () => {
       server.off('error', onError);
       resolve({ host: address.host, port: (server.address() as AddressInfo).port });
     });

@@ -1,5 +1,7 @@
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { Command, CommanderError } from 'commander';
+import { controllerDefaults as centre } from './controller-settings.ts';
+import { nodeDefaults as node } from './node-settings.ts';
 import { type Output, processOutput } from './output.ts';
 import { standaloneDefaults as defaults } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
@@ -47,6 +49,53 @@ function buildProgram(output: Output): Command {
     )
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', defaults.logLevel)
     .action(async (options) => (await import('./standalone-command.ts')).runStandalone(options));
+  program
+    .command('controller')
+    .description('run a replica of the centre in a cluster: webhook, central proxy, API for agents, reconcilers')
+    .option('--namespace <name>', "the product's own namespace (default: POD_NAMESPACE)")
+    .option('--identity <name>', 'name of this replica (default: POD_NAME, or the host name)')
+    .option('--proxy <host:port>', 'where the central proxy listens', centre.proxy)
+    .option('--webhook <host:port>', 'where the webhook listens (HTTPS)', centre.webhook)
+    .option('--agents <host:port>', 'where the API for agents listens (HTTPS)', centre.agents)
+    .option('--management <host:port>', 'where /livez, /readyz and /metrics listen', centre.management)
+    .option('--image-host <host:port>', 'how rewritten images name the agents', centre.imageHost)
+    .option('--pull-identity <secret|kubelet>', 'who hands over the token of a pull', centre.pullIdentity)
+    .option('--shared-namespace <name>', 'namespace whose connectors are for all', centre.sharedNamespace)
+    .option('--cluster-domain <name>', 'DNS domain of the cluster', centre.clusterDomain)
+    .option('--service <name>', 'Service of the central proxy', centre.service)
+    .option('--webhook-service <name>', 'Service of the webhook', centre.webhookService)
+    .option('--agents-service <name>', 'Service of the API for agents', centre.agentsService)
+    .option('--agents-account <name>', 'service account of the agents', centre.agentsAccount)
+    .option('--webhook-configuration <name>', 'MutatingWebhookConfiguration to keep', centre.webhookConfiguration)
+    .option('--webhook-name <name...>', 'further DNS names or addresses that the webhook is called by')
+    .option('--secrets-namespace <name...>', 'namespaces whose Secrets may be read (default: all)')
+    .option('--startup-taint', 'take the startup taint from nodes whose agent is ready')
+    .option('--agentless-nodes <key=value,…>', 'labels of nodes without an agent, as virtual ones')
+    .option('--probe-seconds <n>', 'how often a connector is probed', centre.probeSeconds)
+    .option('--drain-seconds <n>', 'how long requests under way may take when it is told to end', centre.drainSeconds)
+    .option('--kubeconfig <file>', 'for development; in a pod its service account is used')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', centre.logLevel)
+    .action(async (options) => (await import('./controller-command.ts')).runController(options));
+  program
+    .command('node')
+    .description('run the agent of a node: the proxy on loopback, pull only, with grants from the centre')
+    .option('--port <port>', 'where it listens, on 127.0.0.1 and ::1', node.port)
+    .option('--centre <url>', 'the API for agents of the controller', node.centre)
+    .option('--centre-ca <file>', 'certificates that sign the one of the centre', node.centreCa)
+    .option('--token <file>', 'projected token of audience oci-connector-agent', node.token)
+    .option('--management <path|host:port>', 'Unix socket of /livez, /readyz and /metrics', node.management)
+    .option('--drain-seconds <n>', 'how long pulls under way may take when it is told to end', node.drainSeconds)
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', node.logLevel)
+    .action(async (options) => (await import('./node-command.ts')).runNode(options));
+  program
+    .command('probe')
+    .description('ask a management socket whether its process is ready: exit code 0 where it is')
+    .option('--socket <path>', 'the management socket', node.management)
+    .option('--path <path>', '/readyz or /livez', '/readyz')
+    .action(async ({ socket, path }) => {
+      const { probe } = await import('./probe.ts');
+      process.exitCode = await probe(socket, path, (text) => output.note(text.trimEnd()));
+    });
   program
     .command('mutate')
     .description('show what the webhook makes of the pods in a file')

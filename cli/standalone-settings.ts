@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
-import { manifests, readFlags } from './flags.ts';
+import { certificateName, drainSeconds, manifests, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { UsageError } from './usage-error.ts';
@@ -37,10 +37,6 @@ export const standaloneDefaults = {
 
 const text = (option: string, what: string) =>
   z.string({ error: `${option} is needed: ${what}` }).min(1, `${option} is empty: name ${what}`);
-const drainSecondsMax = 3600;
-const drainSeconds = `--drain-seconds is a number of seconds from 0 to ${drainSecondsMax}`;
-// What a certificate can be made for: a DNS name, with a wildcard for its first label at most, or an address.
-const certificateName = /^(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
 
 const flags = z.object({
   manifests,
@@ -50,14 +46,8 @@ const flags = z.object({
   certs: text('--certs DIR', 'the folder for the CA and the certificate'),
   callers: text('--callers', '"none" or a file of callers'),
   imageHost: imageHost.optional(),
-  webhookName: z
-    .array(z.string().regex(certificateName, '--webhook-name is a DNS name in ASCII or an IP address'))
-    .default([]),
-  drainSeconds: z
-    .string()
-    .regex(/^\d+(\.\d+)?$/, drainSeconds)
-    .transform(Number)
-    .pipe(z.number().max(drainSecondsMax, drainSeconds)),
+  webhookName: z.array(certificateName).default([]),
+  drainSeconds,
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
 });
 

@@ -1,29 +1,21 @@
 import { join } from 'node:path';
-import type { Server as TlsServer } from 'node:tls';
-import type { FastifyInstance } from 'fastify';
-import { hotReload } from '../certs/hot-reload.ts';
 import { openServingCertificate, type ServingCertificate } from '../certs/serving-certificate.ts';
 import { formatKey } from '../connectors/address.ts';
 import { type FolderStore, openFolderStore } from '../connectors/folder-store.ts';
 import { formatProblem } from '../connectors/manifest.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
-import { drainable } from '../platform/drain.ts';
 import type { Logger } from '../platform/logger.ts';
-import { buildManagement } from '../platform/management.ts';
 import { createMetrics, type Metrics } from '../platform/metrics.ts';
 import { localAccess } from '../proxy/access.ts';
 import { type CallerSource, everyone } from '../proxy/caller.ts';
 import { openCallersFile } from '../proxy/callers-file.ts';
 import { buildProxy } from '../proxy/listener.ts';
 import { defaultPullSecretName } from '../webhook/pull-secret.ts';
-import { buildWebhook } from '../webhook/server.ts';
 import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
+import { type Listening, startManagement, startWebhook } from './listening.ts';
 import { observeProxy } from './observe.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
-
-/** The API server is near: who takes longer is not it. */
-const handshakeMs = 10_000;
 
 /** A running standalone process: webhook, proxy and management in one. */
 export interface Standalone {
@@ -47,10 +39,24 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
   parts.defer(() => store.close());
   const certificate = await openCertificate(settings, log);
   parts.defer(() => certificate.close());
-  const management = await startManagement(settings, metrics, notReady, parts);
+  const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
   const proxy = await startProxy(settings, store, log, metrics, parts);
   const imageHost = settings.imageHost ?? imageHostOf(proxy.address);
-  const webhook = await startWebhook(settings, imageHost, store, certificate, log, metrics, parts);
+  const webhook = await startWebhook(
+    {
+      store,
+      proxyHost: imageHost,
+      pullSecretName: defaultPullSecretName,
+      logger: log,
+      onDecision: ({ images }) => {
+        for (const { reason } of images) metrics.reviewedImages.inc({ reason });
+      },
+      onAnswer: (seconds) => metrics.reviewSeconds.observe(seconds),
+    },
+    certificate,
+    settings.webhook,
+    parts,
+  );
 
   const addresses = {
     proxy: formatListenAddress(proxy.address),
@@ -73,27 +79,10 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
   };
 }
 
-/** A listener that is up, and how to end it. */
-interface Listening {
-  readonly address: ListenAddress;
-  drain(graceMs: number): Promise<void>;
-}
-
 /** Clients speak plain HTTP to `localhost`; where the proxy does not listen there, images name the address itself. */
 function imageHostOf(address: ListenAddress): string {
   const isLocalhost = ['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'].includes(address.host);
   return isLocalhost ? `localhost:${address.port}` : formatListenAddress(address);
-}
-
-async function startManagement(
-  settings: StandaloneSettings,
-  metrics: Metrics,
-  notReady: ReadonlySet<string>,
-  parts: AsyncDisposableStack,
-): Promise<Listening> {
-  const management = buildManagement({ metrics, notReady: () => [...notReady] });
-  parts.defer(() => management.close());
-  return startFastify(management, settings.management, parts);
 }
 
 function openStore(settings: StandaloneSettings, log: Logger, metrics: Metrics): Promise<FolderStore> {
@@ -158,41 +147,4 @@ async function openCallers(
   });
   parts.defer(() => callers.close());
   return callers;
-}
-
-async function startWebhook(
-  settings: StandaloneSettings,
-  imageHost: string,
-  store: FolderStore,
-  certificate: ServingCertificate,
-  log: Logger,
-  metrics: Metrics,
-  parts: AsyncDisposableStack,
-): Promise<Listening> {
-  const webhook = buildWebhook({
-    store,
-    proxyHost: imageHost,
-    pullSecretName: defaultPullSecretName,
-    https: { handshakeTimeout: handshakeMs },
-    logger: log,
-    onDecision: ({ images }) => {
-      for (const { reason } of images) metrics.reviewedImages.inc({ reason });
-    },
-  });
-  webhook.addHook('onResponse', async (_request, reply) => metrics.reviewSeconds.observe(reply.elapsedTime / 1000));
-  parts.defer(() => webhook.close());
-  parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
-  return startFastify(webhook, settings.webhook, parts);
-}
-
-async function startFastify(
-  app: FastifyInstance,
-  address: ListenAddress,
-  parts: AsyncDisposableStack,
-): Promise<Listening> {
-  await app.ready();
-  const drain = drainable(app.server);
-  const listening = await listen(app.server, address);
-  parts.defer(() => drain(0));
-  return { address: listening, drain };
 }

@@ -6,7 +6,7 @@ import { ConnectorIndex, type Match } from './matching.ts';
 import { type ConnectorClass, connectorApiVersion, type Document, type Namespace, type Secret } from './schema.ts';
 
 /** Connectors in `kube-public` are for the whole cluster, in the documentation as here. */
-const defaultSharedNamespace = 'kube-public';
+export const defaultSharedNamespace = 'kube-public';
 const defaultNamespace = 'default';
 
 /** The reading side of every store of connectors. All answers of one catalogue belong together. */

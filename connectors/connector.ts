@@ -3,16 +3,19 @@ import type { ConnectorKey } from './address.ts';
 import type { FieldPath } from './manifest.ts';
 import { parseRegistryAddress, type RegistryAddress } from './registry-address.ts';
 import type { Connector, ConnectorClass, Secret } from './schema.ts';
+import { conditionOf, readyCondition, statusOf } from './status.ts';
 
 /** Why a connector cannot be used: a reason for machines, a sentence for people. */
 export interface ConnectorProblem {
   readonly reason:
+    | 'SpecInvalid'
     | 'AddressInvalid'
     | 'ParamInvalid'
     | 'SecretNamespaceForbidden'
     | 'ConnectorClassNotFound'
     | 'AuthTypeUnknown'
     | 'SecretNotFound'
+    | 'SecretsNotReadable'
     | 'SecretRequired'
     | 'CACertInvalid';
   readonly message: string;
@@ -22,6 +25,9 @@ export interface ConnectorProblem {
 
 /** How redirects of blobs are answered: handed to the client, so that the bytes bypass us, or followed by the proxy. */
 export type RedirectPolicy = 'handover' | 'follow';
+
+/** What becomes of images while a connector is known not to work: the kubelet tries again, or they stay as they are. */
+export type UnavailablePolicy = 'rewrite' | 'keep';
 
 /** A connector with all that it names, ready to be used, frozen. */
 export interface ResolvedConnector {
@@ -35,6 +41,9 @@ export interface ResolvedConnector {
   /** PEM certificates trusted beside the system's. */
   readonly ca: string | undefined;
   readonly redirect: RedirectPolicy;
+  readonly whenUnavailable: UnavailablePolicy;
+  /** What the controller found last; undefined where nobody probes. */
+  readonly isReady: boolean | undefined;
   /** `host` or `host:port` that the registry may send us to whatever their zone. */
   readonly trustedHosts: readonly string[];
   /** What keeps it from being used; the first of them is enough. */
@@ -45,6 +54,8 @@ export interface ResolvedConnector {
 export interface ConnectorParts {
   connectorClass(name: string): ConnectorClass | undefined;
   secret(namespace: string, name: string): Secret | undefined;
+  /** Whether Secrets of a namespace may be read; everywhere unless told. */
+  mayReadSecrets?(namespace: string): boolean;
 }
 
 /** Stands for a connector whose address cannot be read: it matches nothing. */
@@ -67,8 +78,27 @@ export function resolveConnector(connector: Connector, namespace: string, parts:
     secret,
     ca,
     redirect: paramOf(connector, 'redirect') === 'follow' ? 'follow' : 'handover',
+    whenUnavailable: paramOf(connector, 'whenUnavailable') === 'keep' ? 'keep' : 'rewrite',
+    isReady: readinessOf(connector),
     trustedHosts: trustedHostsOf(connector),
     problems: Object.freeze(problems),
+  });
+}
+
+/** Stands for a Connector that cannot be read: it matches nothing, and says why. */
+export function unreadableConnector(key: ConnectorKey, uid: string, problem: ConnectorProblem): ResolvedConnector {
+  return Object.freeze({
+    key: Object.freeze(key),
+    uid,
+    revision: revisionOf([problem]),
+    address: nowhere,
+    secret: undefined,
+    ca: undefined,
+    redirect: 'handover' as const,
+    whenUnavailable: 'rewrite' as const,
+    isReady: undefined,
+    trustedHosts: [],
+    problems: Object.freeze([problem]),
   });
 }
 
@@ -85,12 +115,30 @@ export function checkConnector(connector: Connector, namespace: string): readonl
   return [...problems, ...checkParams(connector)];
 }
 
+/** Parameters that have a choice of values, and what to write. */
+const choices: Readonly<Record<string, { readonly values: readonly string[]; readonly hint: string }>> = {
+  redirect: {
+    values: ['handover', 'follow'],
+    hint: '"handover" (the client follows) or "follow" (the proxy follows)',
+  },
+  whenUnavailable: {
+    values: ['rewrite', 'keep'],
+    hint: '"rewrite" (the kubelet tries again) or "keep" (images stay as they are)',
+  },
+};
+
 function checkParams(connector: Connector): ConnectorProblem[] {
   return (connector.spec.params ?? []).flatMap(({ name, value }, at): ConnectorProblem[] => {
-    if (name !== 'redirect' || value === 'follow' || value === 'handover') return [];
-    const message = `redirect is "${value}": write "handover" (the client follows) or "follow" (the proxy follows)`;
+    const choice = Object.hasOwn(choices, name) ? choices[name] : undefined;
+    if (choice === undefined || choice.values.includes(value)) return [];
+    const message = `${name} is "${value}": write ${choice.hint}`;
     return [{ reason: 'ParamInvalid', message, field: ['spec', 'params', at, 'value'] }];
   });
+}
+
+function readinessOf(connector: Connector): boolean | undefined {
+  const status = conditionOf(statusOf(connector).conditions ?? [], readyCondition)?.status;
+  return status === 'Unknown' || status === undefined ? undefined : status === 'True';
 }
 
 function paramOf(connector: Connector, name: string): string | undefined {
@@ -136,10 +184,8 @@ function resolveSecret(
     return undefined;
   }
   const secret = parts.secret(namespace, auth.secretRef.name);
-  if (secret === undefined) {
-    const message = `there is no Secret "${auth.secretRef.name}" in namespace "${namespace}"`;
-    problems.push({ reason: 'SecretNotFound', message, field: ['spec', 'auth', 'secretRef', 'name'] });
-  }
+  const field = ['spec', 'auth', 'secretRef', 'name'] as const;
+  if (secret === undefined) problems.push(missingSecret(namespace, auth.secretRef.name, field, parts));
   return secret;
 }
 
@@ -154,8 +200,7 @@ function resolveCa(
   const field = ['spec', 'caCertSecretRef', 'name'] as const;
   const secret = parts.secret(namespace, name);
   if (secret === undefined) {
-    const message = `there is no Secret "${name}" in namespace "${namespace}"`;
-    problems.push({ reason: 'SecretNotFound', message, field });
+    problems.push(missingSecret(namespace, name, field, parts));
     return undefined;
   }
   const key = caKeys.find((candidate) => secretValue(secret, candidate) !== undefined);
@@ -164,6 +209,14 @@ function resolveCa(
   const found = ca === undefined ? `has no key ${caKeys[0]}` : `holds no PEM certificate under ${key}`;
   problems.push({ reason: 'CACertInvalid', message: `Secret "${name}" in namespace "${namespace}" ${found}`, field });
   return undefined;
+}
+
+function missingSecret(namespace: string, name: string, field: FieldPath, parts: ConnectorParts): ConnectorProblem {
+  if (parts.mayReadSecrets?.(namespace) !== false) {
+    return { reason: 'SecretNotFound', message: `there is no Secret "${name}" in namespace "${namespace}"`, field };
+  }
+  const message = `Secrets of namespace "${namespace}" may not be read: list the namespace where oci-connector is installed (secrets.namespaces)`;
+  return { reason: 'SecretsNotReadable', message, field };
 }
 
 function isCertificates(pem: string): boolean {

@@ -20,28 +20,48 @@ export interface Match<T extends Matchable> {
   readonly rivals: readonly T[];
 }
 
+/** Connectors of one namespace, registry and path; the first by name is the one that is used. */
+interface Place<T extends Matchable> {
+  connector: T;
+  rivals: readonly T[];
+}
+
 /**
  * Finds the connector of an image: the longest address wins, then the own namespace, then the first name. The cost
  * depends on the depth of the repository's path and not on the number of connectors.
  */
 export class ConnectorIndex<T extends Matchable> {
   /** namespace → registry → path prefix. */
-  readonly #namespaces = new Map<string, Map<string, Map<string, { readonly connector: T; readonly rivals: T[] }>>>();
+  readonly #namespaces = new Map<string, Map<string, Map<string, Place<T>>>>();
 
-  constructor(connectors: Iterable<T>) {
-    const byName = [...connectors].sort((a, b) => (a.key.name < b.key.name ? -1 : 1));
-    for (const connector of byName) this.#add(connector);
+  constructor(connectors: Iterable<T> = []) {
+    for (const connector of connectors) this.add(connector);
   }
 
-  #add(connector: T): void {
+  add(connector: T): void {
     const { key, address } = connector;
     const registries = childOf(this.#namespaces, key.namespace, () => new Map());
     for (const registry of address.registries) {
-      const prefixes = childOf(registries, registry, () => new Map());
-      const match = prefixes.get(address.pathPrefix);
-      if (match === undefined) prefixes.set(address.pathPrefix, { connector, rivals: [] });
-      else match.rivals.push(connector);
+      const places = childOf(registries, registry, () => new Map());
+      const place = places.get(address.pathPrefix);
+      places.set(address.pathPrefix, toPlace(place === undefined ? [connector] : [...membersOf(place), connector]));
     }
+  }
+
+  /** Takes out the very object that was added. */
+  delete(connector: T): void {
+    const { key, address } = connector;
+    const registries = this.#namespaces.get(key.namespace);
+    for (const registry of address.registries) {
+      const places = registries?.get(registry);
+      const place = places?.get(address.pathPrefix);
+      if (registries === undefined || places === undefined || place === undefined) continue;
+      const others = membersOf(place).filter((member) => member !== connector);
+      if (others.length > 0) places.set(address.pathPrefix, toPlace(others));
+      else places.delete(address.pathPrefix);
+      if (places.size === 0) registries.delete(registry);
+    }
+    if (registries?.size === 0) this.#namespaces.delete(key.namespace);
   }
 
   find(reference: ImageReference, scope: MatchScope): Match<T> | undefined {
@@ -54,6 +74,13 @@ export class ConnectorIndex<T extends Matchable> {
     }
     return undefined;
   }
+}
+
+const membersOf = <T extends Matchable>({ connector, rivals }: Place<T>): readonly T[] => [connector, ...rivals];
+
+function toPlace<T extends Matchable>(members: readonly T[]): Place<T> {
+  const [connector, ...rivals] = members.toSorted((a, b) => (a.key.name < b.key.name ? -1 : 1));
+  return { connector: connector as T, rivals };
 }
 
 function childOf<V>(map: Map<string, V>, key: string, make: () => V): V {

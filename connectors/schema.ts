@@ -1,6 +1,6 @@
 /**
- * The documents an administrator writes, each shape once: TypeScript types and the validation of files come from here,
- * and so will the CRDs. Group and fields follow the public documentation of `connectors.alauda.io/v1alpha1`.
+ * The documents an administrator writes, each shape once: TypeScript types, the validation of files and the CRDs (see
+ * crd.ts) come from here. Group and fields follow the public documentation of `connectors.alauda.io/v1alpha1`.
  */
 import { z } from 'zod';
 import { isConnectorName, isNamespaceName } from './address.ts';
@@ -15,6 +15,13 @@ export const secretTypes = {
 } as const;
 
 const strings = z.record(z.string(), z.string());
+
+/** Limits of the Kubernetes API, and bounds that keep what a CRD checks cheap enough for the API server. */
+const objectNameMax = 253;
+const namespaceLengthMax = 63;
+const addressLengthMax = 2048;
+const valueLengthMax = 8192;
+const itemsMax = 64;
 
 /** ObjectMeta of the Kubernetes API. Only the names, labels and annotations are ours to use; the rest comes with exported manifests. */
 const objectMeta = z.strictObject({
@@ -40,78 +47,103 @@ const connectorName = z
   .refine(isConnectorName, 'must be a DNS label (lower case letters, digits, "-") of at most 61 characters');
 const namespaceName = z.string().refine(isNamespaceName, 'must be a DNS label (lower case letters, digits, "-")');
 
-const nameValue = z.strictObject({
-  name: z.string().min(1).describe('Name of the parameter.'),
-  value: z.string().describe('Value of the parameter.'),
-});
+const objectName = z.string().min(1).max(objectNameMax);
+/** Names within a list: of parameters, authentication types, configurations. */
+const itemName = z.string().min(1).max(objectNameMax);
+
+/** A list whose items have a name of their own each; appliers merge it by name. */
+const namedList = <Item extends z.ZodType<{ name: string }>>(item: Item) =>
+  z
+    .array(item)
+    .max(itemsMax)
+    .refine((items) => new Set(items.map(({ name }) => name)).size === items.length, 'names must differ')
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] });
+
+const nameValue = (what: string) =>
+  z.strictObject({
+    name: itemName.describe(`Name of the ${what}.`),
+    value: z.string().max(valueLengthMax).describe(`Value of the ${what}.`),
+  });
 
 const connectorSpec = z.strictObject({
-  connectorClassName: z.string().min(1).describe('Name of the ConnectorClass; "oci" for OCI registries.'),
-  address: z.string().min(1).describe('Address of the registry: https://host[:port][/path], or http://… without TLS.'),
-  addressExtensions: z.array(nameValue).optional().describe('Further addresses, by name.'),
+  connectorClassName: objectName.describe('Name of the ConnectorClass; "oci" for OCI registries.'),
+  address: z
+    .string()
+    .min(1)
+    .max(addressLengthMax)
+    .describe('Address of the registry: https://host[:port][/path], or http://… without TLS.'),
+  addressExtensions: namedList(nameValue('address')).optional().describe('Further addresses, by name. Not acted on.'),
   auth: z
     .strictObject({
-      name: z.string().min(1).describe('One of the authentication types of the class; "tokenAuth" for class "oci".'),
-      params: z.array(nameValue).optional().describe('repository: a repository that proves the credential works.'),
+      name: itemName.describe('One of the authentication types of the class; "tokenAuth" for class "oci".'),
+      params: namedList(nameValue('parameter'))
+        .optional()
+        .describe('repository: a repository that is asked for to prove that the credential works.'),
       secretRef: z
         .strictObject({
-          name: z.string().min(1).describe('Name of the Secret.'),
-          namespace: namespaceName.optional().describe("The connector's own namespace."),
+          name: objectName.describe('Name of the Secret.'),
+          namespace: namespaceName
+            .max(namespaceLengthMax)
+            .optional()
+            .describe("The connector's own namespace, or absent."),
         })
         .optional()
-        .describe('Secret with the credential; absent for a registry that is open.'),
+        .describe('Secret with the credential, in the namespace of the connector; absent for a registry that is open.'),
     })
     .optional()
     .describe('How the registry is authenticated to; absent for a registry that is open.'),
   caCertSecretRef: z
-    .strictObject({ name: z.string().min(1).describe('Name of the Secret.') })
+    .strictObject({ name: objectName.describe('Name of the Secret.') })
     .optional()
     .describe('Secret in the same namespace whose key ca.crt holds the PEM certificates that sign the registry’s.'),
-  params: z
-    .array(nameValue)
+  params: namedList(nameValue('parameter'))
     .optional()
-    .describe('Settings: redirect (handover, follow), trustedHosts (comma separated).'),
+    .describe(
+      'Settings: redirect (handover, follow), trustedHosts (comma separated), whenUnavailable (rewrite, keep).',
+    ),
 });
 
 export const connectorSchema = z.strictObject({
   apiVersion: z.literal(connectorApiVersion),
   kind: z.literal('Connector'),
   metadata: objectMeta.extend({ name: connectorName, namespace: namespaceName.optional() }),
-  spec: connectorSpec,
+  spec: connectorSpec.describe('A registry, and where its credential is.'),
   status: z.unknown().optional(),
 });
 
+const authType = z.strictObject({
+  name: itemName.describe('Name of the authentication type, which a connector gives in spec.auth.name.'),
+  secretType: z.string().min(1).max(objectNameMax).optional().describe('Type of the Secret.'),
+  optional: z.boolean().optional().describe('Whether a connector may leave the Secret out: the registry is open.'),
+  params: z.array(z.unknown()).optional().describe('Declarations of parameters. Not acted on.'),
+});
+
 const configuration = z.strictObject({
-  name: z.string().min(1),
+  name: itemName.describe('Name of the configuration.'),
   data: strings.optional().describe('Template of each file, by file name.'),
-  params: z.array(z.unknown()).optional(),
+  params: z.array(z.unknown()).optional().describe('Declarations of parameters.'),
+});
+
+const connectorClassSpec = z.strictObject({
+  address: z.unknown().optional().describe('Constraints of spec.address. Not acted on.'),
+  addressExtensions: z.unknown().optional().describe('Declarations of further addresses. Not acted on.'),
+  params: z.unknown().optional().describe('Declarations of parameters. Not acted on.'),
+  auth: z
+    .strictObject({ types: namedList(authType).optional().describe('The authentication types to choose from.') })
+    .optional()
+    .describe('How connectors of the class authenticate.'),
+  configurations: namedList(configuration).optional().describe('Configurations of clients, as templates of files.'),
+  livenessProbe: z.unknown().optional().describe('Not acted on: /v2/ of the registry is asked.'),
+  authProbes: z.unknown().optional().describe('Not acted on: a token is exchanged at the registry.'),
+  proxy: z.unknown().optional().describe('Not acted on: the proxy is part of the product.'),
+  api: z.unknown().optional().describe('Not acted on: connectors have no API beyond the registry’s.'),
 });
 
 export const connectorClassSchema = z.strictObject({
   apiVersion: z.literal(connectorApiVersion),
   kind: z.literal('ConnectorClass'),
   metadata: objectMeta,
-  spec: z.strictObject({
-    address: z.unknown().optional(),
-    auth: z
-      .strictObject({
-        types: z
-          .array(
-            z.strictObject({
-              name: z.string().min(1),
-              secretType: z.string().min(1).optional(),
-              optional: z.boolean().optional(),
-              params: z.array(z.unknown()).optional(),
-            }),
-          )
-          .optional(),
-      })
-      .optional(),
-    configurations: z.array(configuration).optional(),
-    livenessProbe: z.unknown().optional(),
-    authProbes: z.unknown().optional(),
-    proxy: z.unknown().optional(),
-  }),
+  spec: connectorClassSpec.describe('What connectors of the class have in common.'),
   status: z.unknown().optional(),
 });
 
@@ -148,3 +180,9 @@ export type ConnectorClass = z.infer<typeof connectorClassSchema>;
 export type Secret = z.infer<typeof secretSchema>;
 export type Namespace = z.infer<typeof namespaceSchema>;
 export type Document = Connector | ConnectorClass | Secret | Namespace;
+
+/** Secrets of its own namespace that a Connector names, each once. */
+export function secretNamesOf({ spec }: Connector): readonly string[] {
+  const names = [spec.auth?.secretRef?.name, spec.caCertSecretRef?.name];
+  return [...new Set(names.filter((name) => name !== undefined))];
+}

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Metrics } from './metrics.ts';
 
 export interface ManagementOptions {
@@ -7,16 +7,28 @@ export interface ManagementOptions {
   readonly notReady: () => readonly string[];
 }
 
-/** Builds the listener for probes and metrics; it does not listen yet. */
-export function buildManagement({ metrics, notReady }: ManagementOptions): FastifyInstance {
-  const app = Fastify({ logger: false });
-  app.get('/livez', () => 'ok\n');
-  app.get('/readyz', (_request, reply) => {
-    const reasons = notReady();
-    return reply.code(reasons.length === 0 ? 200 : 503).send(reasons.length === 0 ? 'ok\n' : `${reasons.join('\n')}\n`);
+/**
+ * Builds the listener for probes and metrics; it does not listen yet. It is plain `node:http`: a framework would be a
+ * third of an agent's memory.
+ */
+export function buildManagement({ metrics, notReady }: ManagementOptions): Server {
+  const answers: Readonly<Record<string, (response: ServerResponse) => void | Promise<void>>> = {
+    '/livez': (response) => send(response, 200, 'ok\n'),
+    '/readyz': (response) => {
+      const reasons = notReady();
+      send(response, reasons.length === 0 ? 200 : 503, reasons.length === 0 ? 'ok\n' : `${reasons.join('\n')}\n`);
+    },
+    '/metrics': async (response) => send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType),
+  };
+  return createServer((request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const answer = isRead && Object.hasOwn(answers, path) ? answers[path] : undefined;
+    if (answer === undefined) return send(response, 404, `there is GET ${Object.keys(answers).join(', ')}\n`);
+    Promise.resolve(answer(response)).catch(() => response.destroy());
   });
-  app.get('/metrics', async (_request, reply) => {
-    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
-  });
-  return app;
+}
+
+function send(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
 }

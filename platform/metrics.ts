@@ -8,6 +8,7 @@ export interface Metrics {
   readonly proxySeconds: Histogram<'endpoint'>;
   readonly proxyErrors: Counter<'connector' | 'code'>;
   readonly tokenExchanges: Counter<'connector' | 'result'>;
+  readonly tokenReviews: Counter<'result'>;
   readonly reviewedImages: Counter<'reason'>;
   readonly reviewSeconds: Histogram<string>;
   readonly connectors: Gauge<string>;
@@ -50,6 +51,12 @@ export function createMetrics(): Metrics {
       name: 'oci_connector_token_exchanges_total',
       help: 'Token exchanges with registries, by result: granted, refused, failed.',
       labelNames: ['connector', 'result'],
+      registers,
+    }),
+    tokenReviews: new Counter({
+      name: 'oci_connector_token_reviews_total',
+      help: 'TokenReviews asked of the API server, by result: accepted, refused, failed.',
+      labelNames: ['result'],
       registers,
     }),
     reviewedImages: new Counter({

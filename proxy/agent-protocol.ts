@@ -89,9 +89,16 @@ export function formatGrantAnswer(caller: string, connector: ResolvedConnector, 
   };
 }
 
+const unknownToAgents = {
+  secret: undefined,
+  problems: [],
+  isReady: undefined,
+  whenUnavailable: 'rewrite',
+} as const;
+
 /** The connector of an answer, for the data path: it has no Secret, and no problems, or there were no answer. */
 export function readConnector({ connector }: GrantAnswer): ResolvedConnector {
-  return Object.freeze({ ...connector, ca: connector.ca, secret: undefined, problems: [] });
+  return Object.freeze({ ...connector, ca: connector.ca, ...unknownToAgents });
 }
 
 export function formatRefusal({ code, message, headers, caller }: ProxyError): string {

@@ -4,7 +4,6 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
-import type { ReadBuffers } from '../platform/read-buffers.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import { type Access, type AccessWant, type Admission, admissionKey, type Call, unknownCaller } from './access.ts';
 import {
@@ -28,7 +27,6 @@ export interface CentralAccessOptions {
   readonly centre: string;
   /** To the centre alone: it trusts the `serving` authority. */
   readonly dispatcher: Dispatcher;
-  readonly readBuffers: ReadBuffers;
   /** The agent's own token, as it is now. */
   readonly agentToken: () => string;
   /** Epoch milliseconds. */
@@ -153,11 +151,10 @@ export class CentralAccess implements Access {
         return remembered.answer.grant;
       },
     };
-    const { centre: origin, dispatcher, readBuffers, agentToken } = this.#options;
+    const { centre: origin, dispatcher, agentToken } = this.#options;
     const centre: CentreRoute = {
       origin,
       dispatcher,
-      readBuffers,
       headers: () => ({ authorization: `Bearer ${agentToken()}`, [callerTokenHeader]: want.token ?? '' }),
     };
     return { caller: { name: answer.caller }, connector: readConnector(answer), grants, centre };

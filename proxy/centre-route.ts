@@ -1,6 +1,5 @@
 import type { Dispatcher } from 'undici';
 import { connectorPath } from '../connectors/address.ts';
-import type { ReadBuffers } from '../platform/read-buffers.ts';
 import { relayPath } from './agent-protocol.ts';
 import type { Route } from './route.ts';
 
@@ -8,7 +7,6 @@ import type { Route } from './route.ts';
 export interface CentreRoute {
   readonly origin: string;
   readonly dispatcher: Dispatcher;
-  readonly readBuffers: ReadBuffers;
   /** What identifies agent and caller; asked for with each request, because an agent's token changes. */
   headers(): Readonly<Record<string, string>>;
 }

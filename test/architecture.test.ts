@@ -98,7 +98,7 @@ describe('architecture', () => {
   });
 
   test('every folder of sources is known here', () => {
-    const others = ['test', 'bench', 'node_modules', 'dist', 'coverage'];
+    const others = ['test', 'bench', 'deploy', 'node_modules', 'dist', 'coverage'];
     const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const unknown = folders.map((entry) => entry.name).filter((name) => !(name in allowed) && !name.startsWith('.'));
     expect(unknown.filter((name) => !others.includes(name) && sourcesOf(name).length > 0)).toEqual([]);

@@ -34,13 +34,21 @@ function decideReference(reference: ImageReference, scope: ImageScope): ImageVer
   if (choice.kind === 'unknown') return { reason: 'ConnectorUnknown' };
   if (choice.kind === 'only') {
     return matches(choice.connector, reference)
-      ? rewrite(reference, choice.connector, scope)
+      ? route(reference, choice.connector, scope)
       : { reason: 'ConnectorNotMatching', connector: choice.connector.key };
   }
   const match = scope.catalogue.find(reference, scope.namespace);
   if (match === undefined) return { reason: 'NoConnector' };
-  const verdict = rewrite(reference, match.connector, scope);
+  const verdict = route(reference, match.connector, scope);
   return match.rivals.length === 0 ? verdict : { ...verdict, rivals: match.rivals.map((rival) => rival.key) };
+}
+
+/** Mirrors of public images may do without us for a while; what is private cannot be pulled without us anyway. */
+function route(reference: ImageReference, connector: ResolvedConnector, scope: ImageScope): ImageVerdict {
+  if (connector.whenUnavailable === 'rewrite' || connector.isReady !== false)
+    return rewrite(reference, connector, scope);
+  const message = `connector ${formatKey(connector.key)} is not ready, and says whenUnavailable: keep`;
+  return { reason: 'ConnectorNotReady', connector: connector.key, message };
 }
 
 function rewrite(reference: ImageReference, { key }: ResolvedConnector, scope: ImageScope): ImageVerdict {

@@ -15,6 +15,8 @@ export type Reason =
   | 'InvalidReference'
   | 'StaticPod'
   | 'Windows'
+  | 'AgentlessNode'
+  | 'ConnectorNotReady'
   | 'NoPullIdentity';
 
 /** What is decided about an image, wherever it stands. */

@@ -1,13 +1,14 @@
 import jsonPatch from 'fast-json-patch';
 import { formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
+import { injectLabel } from '../connectors/labels.ts';
 import { connectorAnnotation } from './annotations.ts';
 import { auditAnnotationsOf } from './audit.ts';
 import { chooseConnector } from './connector-choice.ts';
 import type { Decision, ImageDecision, Outcome, PodDecision } from './decision.ts';
 import { describeSlot, type ImageSlot, imageSlots } from './images.ts';
 import { optInOf } from './opt-in.ts';
-import { annotationOf, exemptionOf, type Pod, readPod } from './pod.ts';
+import { type AgentlessNodes, annotationOf, exemptionOf, type Pod, readPod } from './pod.ts';
 import { decideCreate, type PodScope } from './pod-create.ts';
 import { decideEphemeral, decideUpdate } from './pod-update.ts';
 import { Warnings } from './warnings.ts';
@@ -20,6 +21,7 @@ export interface MutationSettings {
   readonly proxyHost: string;
   /** Name of the pull secret to add; undefined where pulls need none. */
   readonly pullSecretName: string | undefined;
+  readonly agentless?: AgentlessNodes | undefined;
 }
 
 export interface MutationInput {
@@ -32,6 +34,12 @@ export interface MutationInput {
   readonly subresource: string;
   /** The namespace of the request, whatever the pod says. */
   readonly namespace: string;
+  /**
+   * Whose label the API server sent the request for. It knows the label of a namespace before we do. A pod by itself,
+   * in a namespace without the label, has to bring its pull identity: nobody keeps one there. Undefined where only the
+   * labels tell.
+   */
+  readonly selectedBy?: 'namespace' | 'pod' | undefined;
   readonly catalogue: ConnectorCatalogue;
   readonly settings: MutationSettings;
 }
@@ -42,7 +50,8 @@ export function mutatePod(input: MutationInput): Decision {
   const pod = readPod(input.pod);
   if (pod === undefined) return untouched(input, 'Malformed', warnings);
   const namespace = input.catalogue.namespace(input.namespace)?.metadata;
-  const optIn = optInOf(pod.labels, namespace?.labels, warnings);
+  const namespaceLabels = input.selectedBy === 'namespace' ? { [injectLabel]: 'true' } : namespace?.labels;
+  const optIn = optInOf(pod.labels, namespaceLabels, warnings);
   if (optIn !== 'in') return untouched(input, optIn === 'out' ? 'OptedOut' : 'NotOptedIn', warnings);
   const decide = deciderOf(input, pod);
   if (decide === undefined) return untouched(input, 'NotCovered', warnings);
@@ -56,6 +65,8 @@ export function mutatePod(input: MutationInput): Decision {
   const decided = decide(slots, {
     proxyHost: settings.proxyHost,
     pullSecretName: settings.pullSecretName,
+    agentless: settings.agentless,
+    mustBringIdentity: input.selectedBy === 'pod',
     namespace: input.namespace,
     catalogue,
     choice: chooseConnector(chosen, input.namespace, catalogue, warnings),

@@ -5,9 +5,9 @@ import { wantedConfigurations } from './configurations.ts';
 import { decideImage, type ImageScope } from './decide-image.ts';
 import { type ImageDecision, isProxied, type PodDecision } from './decision.ts';
 import { EarlierDecision, withDecision } from './decision-annotation.ts';
-import { type ImageChange, type ImageSlot, withImages } from './images.ts';
-import { annotationOf, exemptionOf, type Pod, withParts } from './pod.ts';
-import { withPullSecret } from './pull-secret.ts';
+import { describeSlot, type ImageChange, type ImageSlot, withImages } from './images.ts';
+import { type AgentlessNodes, annotationOf, exemptionOf, type Pod, withParts } from './pod.ts';
+import { hasPullIdentity, withPullSecret } from './pull-secret.ts';
 import type { RawObject } from './raw.ts';
 import type { Warnings } from './warnings.ts';
 
@@ -15,6 +15,9 @@ import type { Warnings } from './warnings.ts';
 export interface PodScope extends ImageScope {
   readonly catalogue: ConnectorCatalogue;
   readonly pullSecretName: string | undefined;
+  readonly agentless?: AgentlessNodes | undefined;
+  /** No pull secret is added: a pod without one keeps its images. */
+  readonly mustBringIdentity?: boolean;
   readonly namespaceAnnotations: RawObject | undefined;
   readonly warnings: Warnings;
 }
@@ -22,14 +25,31 @@ export interface PodScope extends ImageScope {
 /** Decides about a new pod: its images, its pull secret, its client configurations, and the annotation that says so. */
 export function decideCreate(pod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
   if (slots.length === 0) return { pod: pod.raw, images: [] };
-  const exemption = exemptionOf(pod);
+  const exemption = exemptionOf(pod, scope.agentless);
   if (exemption !== undefined) {
     const images = slots.map((slot): ImageDecision => ({ slot, original: slot.image, reason: exemption }));
     return { pod: withParts(pod, { annotations: annotate(pod, images, scope), spec: pod.spec }), images };
   }
-  const images = decideImages(pod, slots, scope);
+  const images = withIdentity(pod, decideImages(pod, slots, scope), scope);
   const spec = withClientConfigurations(pod, withPulls(pod.spec, images, scope), images, scope);
   return { pod: withParts(pod, { annotations: annotate(pod, images, scope), spec }), images };
+}
+
+function withIdentity(pod: Pod, images: readonly ImageDecision[], scope: PodScope): readonly ImageDecision[] {
+  if (scope.mustBringIdentity !== true || hasPullIdentity(pod.spec, scope.pullSecretName)) return images;
+  const why = 'its namespace has no label, and the pod does not name it';
+  return images.map((image) => (image.reason === 'Rewritten' ? withoutIdentity(image, scope, why) : image));
+}
+
+/** An image that stays as it is because its pull could not be identified, and a warning that says so. */
+export function withoutIdentity(
+  { slot, original, connector }: ImageDecision,
+  { pullSecretName, warnings }: PodScope,
+  why: string,
+): ImageDecision {
+  const message = `the pod has no pull secret "${pullSecretName}": ${why}`;
+  warnings.add(`image of ${describeSlot(slot)} is left alone: ${message}`);
+  return { slot, original, reason: 'NoPullIdentity', message, ...(connector === undefined ? {} : { connector }) };
 }
 
 function decideImages(pod: Pod, slots: readonly ImageSlot[], scope: PodScope): readonly ImageDecision[] {

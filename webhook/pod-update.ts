@@ -1,8 +1,8 @@
 import { decideImage } from './decide-image.ts';
 import type { ImageDecision, PodDecision } from './decision.ts';
-import { changedSlots, describeSlot, type ImageSlot, withImages } from './images.ts';
+import { changedSlots, type ImageSlot, withImages } from './images.ts';
 import { exemptionOf, type Pod, withParts } from './pod.ts';
-import { changesOf, type PodScope } from './pod-create.ts';
+import { changesOf, type PodScope, withoutIdentity } from './pod-create.ts';
 import { hasPullIdentity } from './pull-secret.ts';
 
 /** Decides about an update of a pod: images that are not those of the old pod, and nothing else (the API allows no more). */
@@ -25,25 +25,19 @@ export function decideEphemeral(pod: Pod, oldPod: Pod, slots: readonly ImageSlot
   if (hasPullIdentity(oldPod.spec, scope.pullSecretName)) return withDecided(pod, images);
   return withDecided(
     pod,
-    images.map((image) => (isRewritten(image) ? withoutIdentity(image, scope) : image)),
+    images.map((image) => (isRewritten(image) ? withoutIdentity(image, scope, 'and it cannot be added now') : image)),
   );
 }
 
 const isRewritten = (image: ImageDecision): boolean => image.reason === 'Rewritten';
 
 function decideSlots(pod: Pod, slots: readonly ImageSlot[], scope: PodScope): readonly ImageDecision[] {
-  const exemption = exemptionOf(pod);
+  const exemption = exemptionOf(pod, scope.agentless);
   return slots.map((slot) => ({
     slot,
     original: slot.image,
     ...(exemption === undefined ? decideImage(slot.image, slot.pullPolicy, scope) : { reason: exemption }),
   }));
-}
-
-function withoutIdentity({ slot, original, connector }: ImageDecision, scope: PodScope): ImageDecision {
-  const message = `the pod has no pull secret "${scope.pullSecretName}", and it cannot be added now`;
-  scope.warnings.add(`image of ${describeSlot(slot)} is left alone: ${message}`);
-  return { slot, original, reason: 'NoPullIdentity', message, ...(connector === undefined ? {} : { connector }) };
 }
 
 const withDecided = (pod: Pod, images: readonly ImageDecision[]): PodDecision => ({

@@ -28,10 +28,18 @@ export function withParts(pod: Pod, parts: { annotations?: RawObject; spec: RawO
   return { ...pod.raw, metadata, spec };
 }
 
+/** Labels of nodes that have no agent, as virtual ones: a pod that is bound to any of them is not for us. */
+export type AgentlessNodes = readonly { readonly label: string; readonly value: string }[];
+
 /** Why no image of a pod is touched, whatever it is. */
-export function exemptionOf(pod: Pod): 'StaticPod' | 'Windows' | undefined {
+export function exemptionOf(
+  pod: Pod,
+  agentless: AgentlessNodes = [],
+): 'StaticPod' | 'Windows' | 'AgentlessNode' | undefined {
   if (Object.hasOwn(pod.annotations, mirrorAnnotation)) return 'StaticPod';
-  return isWindows(pod.spec) ? 'Windows' : undefined;
+  if (isWindows(pod.spec)) return 'Windows';
+  const selector = objectOf(pod.spec['nodeSelector']) ?? {};
+  return agentless.some(({ label, value }) => selector[label] === value) ? 'AgentlessNode' : undefined;
 }
 
 /** There is no agent on Windows nodes: nothing would answer behind the address. */

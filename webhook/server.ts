@@ -13,7 +13,12 @@ import { isAboutPodContent, parseReview, type ReviewRequest } from './review.ts'
 import { formatReview, formatStatus } from './review-answer.ts';
 import { toAscii } from './warnings.ts';
 
-const path = '/mutate';
+/**
+ * `/mutate` goes by the labels. A cluster has two webhooks, because pods of namespaces that opted in must not be created
+ * unseen, and others may: their paths say which of them was called.
+ */
+const paths = { '/mutate': undefined, '/mutate/namespaces': 'namespace', '/mutate/pods': 'pod' } as const;
+type Path = keyof typeof paths;
 const jsonType = 'application/json';
 /** The API server takes requests of 3 MiB; a review holds the object twice. */
 const bodyBytesMax = 8 * 1024 * 1024;
@@ -22,11 +27,15 @@ const requestTimeoutMs = 30_000;
 
 export interface WebhookDependencies extends MutationSettings {
   readonly store: ConnectorStore;
+  /** Whether the store can decide; what it cannot decide is left to `failurePolicy`. */
+  readonly isReady?: () => boolean;
   /** Key and certificate, and whatever else TLS needs; plain HTTP without. */
   readonly https?: ServerOptions;
   readonly logger: FastifyBaseLogger | false;
   /** Called after each decision, for metrics. */
   readonly onDecision?: (decision: Decision, request: ReviewRequest) => void;
+  /** Called after each answer, for metrics. */
+  readonly onAnswer?: (seconds: number) => void;
 }
 
 /**
@@ -44,15 +53,27 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
   });
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(error, request.log, reply));
   app.setNotFoundHandler((request, reply) => {
-    if (request.url.split('?', 1)[0] !== path) return refuse(reply, 404, 'NotFound', `there is only POST ${path}`);
+    const path = request.url.split('?', 1)[0] ?? '';
+    if (!Object.hasOwn(paths, path)) {
+      return refuse(reply, 404, 'NotFound', `there is only POST ${Object.keys(paths).join(', ')}`);
+    }
     return refuse(reply.header('allow', 'POST'), 405, 'MethodNotAllowed', `${path} takes POST only`);
   });
-  app.post(path, (request, reply) => {
-    const review = parseReview(request.body);
-    if (!review.ok) return refuse(reply, 400, 'BadRequest', review.reason);
-    const answer = answerReview(review.request, dependencies, request.log);
-    return reply.header('content-type', jsonType).send(answer);
-  });
+  const { onAnswer } = dependencies;
+  if (onAnswer !== undefined) {
+    app.addHook('onResponse', async (_request, reply) => onAnswer(reply.elapsedTime / 1000));
+  }
+  for (const path of Object.keys(paths) as Path[]) {
+    app.post(path, (request, reply) => {
+      const review = parseReview(request.body);
+      if (!review.ok) return refuse(reply, 400, 'BadRequest', review.reason);
+      if (dependencies.isReady?.() === false) {
+        return refuse(reply, 500, 'InternalError', 'oci-connector has not read all connectors yet: try again');
+      }
+      const answer = answerReview(review.request, paths[path], dependencies, request.log);
+      return reply.header('content-type', jsonType).send(answer);
+    });
+  }
   return app;
 }
 
@@ -67,13 +88,19 @@ function createServer({ https, logger }: WebhookDependencies): FastifyInstance {
   return https === undefined ? fastify(options) : (fastify({ ...options, https }) as unknown as FastifyInstance);
 }
 
-function answerReview(request: ReviewRequest, dependencies: WebhookDependencies, log: FastifyBaseLogger): string {
+function answerReview(
+  request: ReviewRequest,
+  selectedBy: (typeof paths)[Path],
+  dependencies: WebhookDependencies,
+  log: FastifyBaseLogger,
+): string {
   if (!isAboutPodContent(request)) return formatReview(request.uid, notOurs(request));
   const decision = mutatePod({
     pod: request.object,
     oldPod: request.oldObject,
     operation: request.operation === 'CREATE' ? 'CREATE' : 'UPDATE',
     subresource: request.subresource,
+    selectedBy,
     namespace: request.namespace,
     catalogue: dependencies.store.catalogue,
     settings: dependencies,

@@ -195,6 +195,16 @@ describe('a check', () => {
     expect(two.current).toEqual(one.current);
   });
 
+  it('puts the authority back that was deleted while clients trusted it', async () => {
+    const directory = await temporaryDirectory();
+    const certificate = await open(directory);
+    const { caBundle, current } = certificate;
+    await rm(join(directory, 'ca.pem'));
+    await certificate.check();
+    expect(certificate).toMatchObject({ caBundle, current });
+    expect((await open(directory)).caBundle).toBe(caBundle);
+  });
+
   it('keeps serving the current certificate when ca.pem has become corrupt', async () => {
     const directory = await temporaryDirectory();
     const certificate = await open(directory);
@@ -228,6 +238,17 @@ describe('the timer of checks', () => {
 
     await certificate.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('checks as often as it is told', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let now = start;
+    const certificate = await open(await temporaryDirectory(), { now: () => now, checkEveryMs: 60_000 });
+    const changed = new Promise<void>((resolve) => certificate.onChange(resolve));
+    now += 60 * DAY_MS;
+    vi.advanceTimersByTime(60_000);
+    await changed;
   });
 });
 

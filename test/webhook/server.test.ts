@@ -203,7 +203,7 @@ describe('what the webhook refuses', () => {
   });
 
   it('other paths: 404', async () => {
-    const answer = await webhook().inject({ method: 'POST', url: '/mutate/pods', payload: good });
+    const answer = await webhook().inject({ method: 'POST', url: '/other', payload: good });
     expect(answer.statusCode).toBe(404);
     expect(answer.json().message).toContain('POST /mutate');
   });

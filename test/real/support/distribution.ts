@@ -18,6 +18,8 @@ export type RegistryPart = (typeof registryParts)[number];
 export interface RealRegistryOptions {
   /** Bearer tokens of an issuer, or Basic; by default the registry is open. */
   readonly access?: { readonly issuer: TokenIssuer } | { readonly basic: Credential };
+  /** Where it listens, by default 127.0.0.1. */
+  readonly address?: string;
   /** By default plain HTTP. */
   readonly tls?: { readonly certificatePem: string; readonly keyPem: string };
   /** By default a DELETE is refused (405), as in the registry itself. */
@@ -26,7 +28,7 @@ export interface RealRegistryOptions {
 
 /** A running registry that keeps its content in a temporary folder. */
 export interface RealRegistry {
-  /** `127.0.0.1:<port>`. */
+  /** `<address>:<port>`. */
   readonly host: string;
   readonly origin: string;
   readonly pid: number;
@@ -49,7 +51,7 @@ export async function startRegistry(part: RegistryPart, options: RealRegistryOpt
       await server.stop();
       throw error;
     });
-    const host = `127.0.0.1:${port}`;
+    const host = `${options.address ?? '127.0.0.1'}:${port}`;
     const origin = `${options.tls === undefined ? 'http' : 'https'}://${host}`;
     let marks = 0;
     return {
@@ -75,7 +77,8 @@ export async function startRegistry(part: RegistryPart, options: RealRegistryOpt
 }
 
 /** The configuration file: YAML for a person, and JSON is YAML. */
-async function makeConfig(folder: string, { access, tls, isDeleteEnabled = false }: RealRegistryOptions) {
+async function makeConfig(folder: string, options: RealRegistryOptions) {
+  const { access, tls, address = '127.0.0.1', isDeleteEnabled = false } = options;
   return {
     version: '0.1',
     log: { level: 'info', formatter: 'json', accesslog: { disabled: true } },
@@ -85,7 +88,7 @@ async function makeConfig(folder: string, { access, tls, isDeleteEnabled = false
       maintenance: { uploadpurging: { enabled: false } },
     },
     http: {
-      addr: '127.0.0.1:0',
+      addr: `${address}:0`,
       secret: 'of one process only',
       ...(tls === undefined ? {} : { tls: await writeTls(folder, tls) }),
     },

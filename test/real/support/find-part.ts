@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { defaultCache, toolNames, toolPath } from '../../tools/cache.ts';
 import { type PartName, partSources } from './part-names.ts';
 
-/** Debian keeps nginx and runc where the PATH of an ordinary user does not look. */
-const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+/** Debian keeps nginx, runc and the CNI plugins where the PATH of an ordinary user does not look. */
+const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/lib/cni'];
 
 /** The part's program, or undefined where this machine has none. */
 export function findPart(name: PartName): string | undefined {

@@ -25,6 +25,13 @@ export const partSources = {
   openssl: 'apt-get install openssl',
   setpriv: 'apt-get install util-linux',
   unshare: 'apt-get install util-linux',
+  mount: 'apt-get install mount',
+  ip: 'apt-get install iproute2',
+  iptables: 'apt-get install iptables',
+  'host-local': 'apt-get install containernetworking-plugins',
+  busybox: 'apt-get install busybox-static',
+  buildah: 'apt-get install buildah',
+  debootstrap: 'apt-get install debootstrap',
   go: 'install Go 1.26 and put it on PATH',
 } as const;
 

@@ -30,7 +30,7 @@ export function readRegistryRequests(lines: readonly string[]): RegistryRequest[
 
 /** The port in the line that a registry prints once its socket listens. */
 export function readListeningPort(line: string): string | undefined {
-  return /listening on 127\.0\.0\.1:(?<port>\d+)/.exec(line)?.groups?.['port'];
+  return /listening on [\d.]+:(?<port>\d+)/.exec(line)?.groups?.['port'];
 }
 
 type Entry = Readonly<Record<string, string | undefined>>;

@@ -38,9 +38,13 @@ export interface TokenIssuerOptions {
   readonly expiresInSeconds?: number;
   readonly anonymous?: AnonymousAnswer;
   readonly now?: () => number;
+  /** Where it listens and what its realm names; by default 127.0.0.1, and `localhost`. */
+  readonly address?: string;
+  /** Its tokens are for another repository as well, as those of registries that know no scopes. */
+  readonly isWide?: boolean;
 }
 
-/** A token server for Distribution registries (distribution-spec, «Token Authentication»), on 127.0.0.1. */
+/** A token server for Distribution registries (distribution-spec, «Token Authentication»). */
 export interface TokenIssuer {
   /** Named by `localhost`: crane refuses a realm whose host is a loopback address. */
   readonly realm: string;
@@ -49,6 +53,8 @@ export interface TokenIssuer {
   /** PEM of the certificate that a registry must trust. */
   readonly certificatePem: string;
   readonly requests: readonly TokenRequest[];
+  /** What it accepts now. */
+  readonly credential: Credential | undefined;
   setCredential(credential: Credential | undefined): void;
   setExpiresIn(seconds: number): void;
   setAnonymous(answer: AnonymousAnswer): void;
@@ -56,6 +62,7 @@ export interface TokenIssuer {
 }
 
 interface Policy {
+  readonly isWide: boolean;
   credential: Credential | undefined;
   expiresInSeconds: number;
   anonymous: AnonymousAnswer;
@@ -67,6 +74,7 @@ const service = 'test-registry';
 /** Starts a token server that accepts both forms of the request: GET with Basic, and POST of an OAuth2 form. */
 export async function startTokenIssuer(options: TokenIssuerOptions = {}): Promise<TokenIssuer> {
   const policy: Policy = {
+    isWide: options.isWide ?? false,
     credential: options.credential,
     expiresInSeconds: options.expiresInSeconds ?? 300,
     anonymous: options.anonymous ?? 'refused',
@@ -89,14 +97,17 @@ export async function startTokenIssuer(options: TokenIssuerOptions = {}): Promis
     const issued_at = new Date(issuedAtSeconds * 1000).toISOString();
     response.end(JSON.stringify({ token, access_token: token, expires_in: policy.expiresInSeconds, issued_at }));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, options.address ?? '127.0.0.1');
   await once(server, 'listening');
   return {
-    realm: `http://localhost:${(server.address() as AddressInfo).port}/token`,
+    realm: `http://${options.address ?? 'localhost'}:${(server.address() as AddressInfo).port}/token`,
     issuer,
     service,
     certificatePem: certificate.certificatePem,
     requests,
+    get credential() {
+      return policy.credential;
+    },
     setCredential: (credential) => {
       policy.credential = credential;
     },
@@ -133,7 +144,8 @@ function grant(asked: Asked, policy: Policy): Granted | undefined {
   const wanted = asked.parameters.getAll('scope').flatMap(parseScope);
   if (given !== undefined) {
     const isRight = given.username === policy.credential?.username && given.password === policy.credential.password;
-    return isRight ? { subject: given.username, access: wanted } : undefined;
+    const further = policy.isWide ? [{ type: 'repository', name: 'of/others', actions: ['pull', 'push'] }] : [];
+    return isRight ? { subject: given.username, access: [...wanted, ...further] } : undefined;
   }
   if (policy.anonymous === 'refused') return undefined;
   if (policy.anonymous === 'nothing') return { subject: '', access: [] };

@@ -1,0 +1,158 @@
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { isNamespaceName } from '../connectors/address.ts';
+import { defaultSharedNamespace } from '../connectors/catalogue.ts';
+import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type LogLevel, logLevels } from '../platform/logger.ts';
+import type { AgentlessNodes } from '../webhook/pod.ts';
+import { certificateName, drainSeconds, readFlags } from './flags.ts';
+import { imageHost } from './image-host.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { readProxySettings } from './standalone-settings.ts';
+import { UsageError } from './usage-error.ts';
+
+/** All that `controller` is told, read once and frozen. */
+export interface ControllerSettings {
+  /** The product's own. */
+  readonly namespace: string;
+  /** Unlike that of every other replica: the name of the pod. */
+  readonly identity: string;
+  readonly proxy: ListenAddress;
+  readonly webhook: ListenAddress;
+  readonly agents: ListenAddress;
+  readonly management: ListenAddress;
+  /** What stands before rewritten images: where the agents listen. */
+  readonly imageHost: string;
+  readonly pullIdentity: 'secret' | 'kubelet';
+  readonly sharedNamespace: string;
+  readonly clusterDomain: string;
+  /** Names of the product's Services and objects in its namespace. */
+  readonly service: string;
+  readonly webhookService: string;
+  readonly agentsService: string;
+  readonly agentsAccount: string;
+  readonly webhookConfiguration: string;
+  /** Further names and addresses that the serving certificate is for. */
+  readonly webhookNames: readonly string[];
+  /** Namespaces whose Secrets may be read; undefined where all may. */
+  readonly secretsNamespaces: ReadonlySet<string> | undefined;
+  readonly startupTaint: boolean;
+  readonly agentless: AgentlessNodes;
+  readonly probeMs: number;
+  readonly drainMs: number;
+  readonly kubeconfig: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly isPretty: boolean;
+  readonly proxies: ProxySettings;
+}
+
+export const controllerDefaults = {
+  proxy: '0.0.0.0:8080',
+  webhook: '0.0.0.0:8443',
+  agents: '0.0.0.0:8444',
+  management: '0.0.0.0:9450',
+  imageHost: 'localhost:7450',
+  pullIdentity: 'secret',
+  sharedNamespace: defaultSharedNamespace,
+  clusterDomain: 'cluster.local',
+  service: 'oci-connector',
+  webhookService: 'oci-connector-webhook',
+  agentsService: 'oci-connector-agents',
+  agentsAccount: 'oci-connector-node',
+  webhookConfiguration: 'oci-connector',
+  probeSeconds: '300',
+  drainSeconds: '30',
+  logLevel: 'info',
+} as const;
+
+const objectName = (option: string) =>
+  z.string().regex(/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, `${option} is the name of a Kubernetes object`);
+const namespaceOf = (option: string) =>
+  z.string({ error: `${option} is needed: the name of a namespace` }).refine(isNamespaceName, {
+    error: ({ input }) => `${option} is "${String(input)}": write the name of a namespace`,
+  });
+const probeRule = '--probe-seconds is a number of seconds from 10 to 86400';
+const agentlessRule = '--agentless-nodes is KEY=VALUE[,KEY=VALUE]: labels of nodes that have no agent';
+
+const flags = z.object({
+  namespace: namespaceOf('--namespace (or POD_NAMESPACE)'),
+  identity: z.string().min(1, '--identity (or POD_NAME) is empty: name this replica'),
+  proxy: z.string(),
+  webhook: z.string(),
+  agents: z.string(),
+  management: z.string(),
+  imageHost,
+  pullIdentity: z.enum(['secret', 'kubelet'], { error: '--pull-identity is secret or kubelet' }),
+  sharedNamespace: namespaceOf('--shared-namespace'),
+  clusterDomain: z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, '--cluster-domain is a DNS name'),
+  service: objectName('--service'),
+  webhookService: objectName('--webhook-service'),
+  agentsService: objectName('--agents-service'),
+  agentsAccount: objectName('--agents-account'),
+  webhookConfiguration: objectName('--webhook-configuration'),
+  webhookName: z.array(certificateName).default([]),
+  secretsNamespace: z.array(namespaceOf('--secrets-namespace')).optional(),
+  startupTaint: z.boolean().default(false),
+  agentlessNodes: z
+    .string()
+    .default('')
+    .refine((text) => text === '' || text.split(',').every((pair) => /^[^=,\s]+=[^=,\s]*$/.test(pair)), agentlessRule),
+  probeSeconds: z
+    .string()
+    .regex(/^\d+$/, probeRule)
+    .transform(Number)
+    .pipe(z.number().min(10, probeRule).max(86_400, probeRule)),
+  drainSeconds,
+  kubeconfig: z.string().min(1, '--kubeconfig is empty: name the file').optional(),
+  logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
+});
+
+/**
+ * Reads flags and environment.
+ * @throws UsageError
+ */
+export function readControllerSettings(
+  given: object,
+  environment: NodeJS.ProcessEnv,
+  isTerminal: boolean,
+): ControllerSettings {
+  const fallbacks = { namespace: environment['POD_NAMESPACE'], identity: environment['POD_NAME'] ?? hostname() };
+  const {
+    webhookName,
+    secretsNamespace,
+    agentlessNodes,
+    probeSeconds,
+    drainSeconds: drain,
+    ...data
+  } = readFlags(flags, {
+    ...fallbacks,
+    ...given,
+  });
+  if (data.proxy === data.agents)
+    throw new UsageError('--proxy and --agents are two listeners: give each its own port');
+  return Object.freeze({
+    ...data,
+    proxy: parseListenAddress(data.proxy, '--proxy'),
+    webhook: parseListenAddress(data.webhook, '--webhook'),
+    agents: parseListenAddress(data.agents, '--agents'),
+    management: parseListenAddress(data.management, '--management'),
+    webhookNames: webhookName,
+    secretsNamespaces: secretsNamespace === undefined ? undefined : new Set(secretsNamespace),
+    agentless: readAgentless(agentlessNodes),
+    probeMs: probeSeconds * 1000,
+    drainMs: drain * 1000,
+    kubeconfig: data.kubeconfig,
+    isPretty: isTerminal,
+    proxies: readProxySettings(environment),
+  });
+}
+
+function readAgentless(text: string): AgentlessNodes {
+  return text
+    .split(',')
+    .filter((pair) => pair !== '')
+    .map((pair) => {
+      const [label = '', value = ''] = pair.split('=');
+      return { label, value };
+    });
+}

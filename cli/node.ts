@@ -1,0 +1,162 @@
+import { rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { RegistryTransports } from '../credentials/registry-transports.ts';
+import { drainable } from '../platform/drain.ts';
+import type { Logger } from '../platform/logger.ts';
+import { buildManagement } from '../platform/management.ts';
+import { createMetrics, type Metrics } from '../platform/metrics.ts';
+import { openWatchedFile } from '../platform/watched-file.ts';
+import { CentralAccess } from '../proxy/central-access.ts';
+import { centreDispatcher } from '../proxy/centre-dispatcher.ts';
+import { buildProxy, type ProxyListener, type ProxyOptions } from '../proxy/listener.ts';
+import { selfTest } from '../proxy/self-test.ts';
+import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
+import type { NodeSettings } from './node-settings.ts';
+import { observeProxy } from './observe.ts';
+
+/** Until it has passed, the self-test is made this often. */
+const selfTestMs = 1_000;
+const loopbacks = ['127.0.0.1', '::1'] as const;
+/** A machine without IPv6 has no ::1, and its `localhost` does not lead there. */
+const noAddress: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+
+/** A running agent of a node. */
+export interface NodeAgent {
+  /** Where it listens. */
+  readonly addresses: readonly string[];
+  /** Ends without cutting a pull that ends within the grace period. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the agent: the proxy on loopback, with access and grants from the centre. It is ready once the centre knows it
+ * and the address that the webhook writes into images leads to it.
+ * @throws Error with a message for people: a file that cannot be read, a port that is taken
+ */
+export async function startNode(settings: NodeSettings, log: Logger): Promise<NodeAgent> {
+  await using parts = new AsyncDisposableStack();
+  const metrics = createMetrics();
+  const notReady = new Set(['starting']);
+  const ending = new AbortController();
+  const access = await openAccess(settings, log, parts);
+  const transports = new RegistryTransports({ proxies: settings.proxies });
+  parts.defer(() => transports.close());
+  const management = await startManagement(settings, metrics, notReady, parts);
+  const listeners = await startListeners(
+    settings.port,
+    { access, transports, observe: observeProxy(log, metrics) },
+    log,
+  );
+  for (const { proxy } of listeners) parts.defer(() => proxy.drain(0));
+  const addresses = listeners.map(({ address }) => formatListenAddress(address));
+  log.info({ addresses, centre: settings.centre }, 'listening');
+  const testing = becomeReady(access, settings.port, notReady, log, ending.signal);
+  const started = parts.move();
+  return {
+    addresses,
+    close: async () => {
+      ending.abort();
+      await testing;
+      log.info({ graceMs: settings.drainMs }, 'draining');
+      await Promise.all(listeners.map(({ proxy }) => proxy.drain(settings.drainMs)));
+      await drainNow(management);
+      await started.disposeAsync();
+    },
+  };
+}
+
+async function openAccess(settings: NodeSettings, log: Logger, parts: AsyncDisposableStack): Promise<CentralAccess> {
+  const open = async (path: string) => {
+    const onError = (err: unknown) => log.error({ err, path }, 'cannot be read: what it held before goes on');
+    const file = await openWatchedFile(path, { onError });
+    parts.defer(() => file.close());
+    return file;
+  };
+  const [token, ca] = [await open(settings.token), await open(settings.centreCa)];
+  const dispatcher = centreDispatcher(settings.centre, () => ca.text);
+  parts.defer(() => dispatcher.destroy());
+  return new CentralAccess({ centre: settings.centre, dispatcher, agentToken: () => token.text.trim() });
+}
+
+interface Listening {
+  readonly proxy: ProxyListener;
+  readonly address: ListenAddress;
+}
+
+/** An agent that ends and the one that follows share the port, so that there is no moment without a listener. */
+async function startListeners(port: number, options: ProxyOptions, log: Logger): Promise<readonly Listening[]> {
+  const listening: Listening[] = [];
+  for (const host of loopbacks) {
+    const proxy = buildProxy(options);
+    try {
+      listening.push({ proxy, address: await listen(proxy.server, { host, port }, { reusePort: true }) });
+    } catch (error) {
+      if (listening.length === 0 || !noAddress.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      log.warn({ host }, 'this machine has no such address');
+    }
+  }
+  return listening;
+}
+
+async function startManagement(
+  { management }: NodeSettings,
+  metrics: Metrics,
+  notReady: ReadonlySet<string>,
+  parts: AsyncDisposableStack,
+): Promise<Server> {
+  const server = buildManagement({ metrics, notReady: () => [...notReady] });
+  parts.defer(() => drainNow(server));
+  if (typeof management !== 'string') {
+    await listen(server, management);
+    return server;
+  }
+  // What a container that was killed has left.
+  await rm(management, { force: true });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(management, () => resolve(server));
+  });
+}
+
+const drainNow = (server: Server): Promise<void> => (server.listening ? drainable(server)(0) : Promise.resolve());
+
+async function becomeReady(
+  access: CentralAccess,
+  port: number,
+  notReady: Set<string>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let reported = ''; !signal.aborted; ) {
+    const problem = await whatIsWrong(access, port, signal);
+    notReady.clear();
+    if (problem === undefined) return log.info('ready');
+    notReady.add(problem);
+    if (problem !== reported && !signal.aborted) log.warn({ problem }, 'not ready yet');
+    reported = problem;
+    await pause(selfTestMs, signal);
+  }
+}
+
+async function whatIsWrong(access: CentralAccess, port: number, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const { imageHost } = await access.self(signal);
+    if (!imageHost.endsWith(`:${port}`)) {
+      return `the webhook points images to ${imageHost}, and this agent listens on port ${port}: set the same port for both`;
+    }
+    return await selfTest(imageHost);
+  } catch (error) {
+    return `the centre does not answer: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
