@@ -1,12 +1,21 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+const clusterTests = 'test/cluster/**/*.test.ts';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     environment: 'node',
     pool: 'forks',
     reporters: ['default', './test/real/support/missing-parts-reporter.ts'],
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'process', include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, clusterTests] },
+      },
+      // A machine has room for one cluster, and that cluster needs the processors for itself: last, one file at a time.
+      { extends: true, test: { name: 'cluster', include: [clusterTests], fileParallelism: false } },
+    ],
   },
 });

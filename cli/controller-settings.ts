@@ -7,7 +7,7 @@ import { type LogLevel, logLevels } from '../platform/logger.ts';
 import type { AgentlessNodes } from '../webhook/pod.ts';
 import { certificateName, drainSeconds, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
-import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -128,14 +128,9 @@ export function readControllerSettings(
     ...fallbacks,
     ...given,
   });
-  if (data.proxy === data.agents)
-    throw new UsageError('--proxy and --agents are two listeners: give each its own port');
   return Object.freeze({
     ...data,
-    proxy: parseListenAddress(data.proxy, '--proxy'),
-    webhook: parseListenAddress(data.webhook, '--webhook'),
-    agents: parseListenAddress(data.agents, '--agents'),
-    management: parseListenAddress(data.management, '--management'),
+    ...readListeners(data),
     webhookNames: webhookName,
     secretsNamespaces: secretsNamespace === undefined ? undefined : new Set(secretsNamespace),
     agentless: readAgentless(agentlessNodes),
@@ -145,6 +140,21 @@ export function readControllerSettings(
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
   });
+}
+
+const listeners = ['proxy', 'webhook', 'agents', 'management'] as const;
+
+function readListeners(given: Readonly<Record<(typeof listeners)[number], string>>) {
+  const [proxy, webhook, agents, management] = listeners.map((name) => parseListenAddress(given[name], `--${name}`));
+  const read = { proxy, webhook, agents, management } as Record<(typeof listeners)[number], ListenAddress>;
+  const taken = new Map<string, string>();
+  for (const name of listeners) {
+    const address = formatListenAddress(read[name]);
+    const other = read[name].port === 0 ? undefined : taken.get(address);
+    if (other !== undefined) throw new UsageError(`--${other} and --${name} are two listeners: give each its own port`);
+    taken.set(address, name);
+  }
+  return read;
 }
 
 function readAgentless(text: string): AgentlessNodes {

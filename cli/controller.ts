@@ -54,7 +54,7 @@ export async function startController(settings: ControllerSettings, log: Logger)
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
   const served = await startListeners({ settings, objects, certificate, transports, log, metrics }, parts);
-  const election = startElection({ ...objects, settings, certificate, transports, log });
+  const election = startElection({ ...objects, settings, certificate, log });
   parts.use(election);
   const addresses = {
     proxy: formatListenAddress(served.proxy.address),

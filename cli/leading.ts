@@ -4,7 +4,7 @@ import { startNamespaceReconciler } from '../controller/namespace-reconciler.ts'
 import { startServingCaReconciler } from '../controller/serving-ca.ts';
 import { startStartupTaintReconciler } from '../controller/startup-taint.ts';
 import { startWebhookConfigurationReconciler } from '../controller/webhook-configuration.ts';
-import type { RegistryTransports } from '../credentials/registry-transports.ts';
+import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { EventRecorder } from '../platform/kubernetes/events.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ClusterObjects } from './cluster-objects.ts';
@@ -13,13 +13,12 @@ import type { ControllerSettings } from './controller-settings.ts';
 export interface LeadingDependencies extends ClusterObjects {
   readonly settings: ControllerSettings;
   readonly certificate: ServingCertificate;
-  readonly transports: RegistryTransports;
   readonly log: Logger;
 }
 
 /** Runs what only one replica may do, until `signal` aborts, and ends when all of it has ended. */
 export async function lead(dependencies: LeadingDependencies, signal: AbortSignal): Promise<void> {
-  const { client, namespaces, store, settings, certificate, transports, log } = dependencies;
+  const { client, namespaces, store, settings, certificate, log } = dependencies;
   await using parts = new AsyncDisposableStack();
   const events = new EventRecorder({
     client,
@@ -28,6 +27,9 @@ export async function lead(dependencies: LeadingDependencies, signal: AbortSigna
   });
   parts.use(events);
   const leading = { client, signal, log };
+  // Of its own: probes of thousands of registries must not push out the connections of those that pulls go to.
+  const transports = new RegistryTransports({ proxies: settings.proxies });
+  parts.defer(() => transports.close());
   parts.use(startServingCaReconciler({ ...leading, certificate, namespace: settings.namespace }));
   parts.use(startWebhookConfigurationReconciler({ ...leading, certificate, name: settings.webhookConfiguration }));
   if (settings.startupTaint) parts.use(startStartupTaintReconciler({ ...leading, namespace: settings.namespace }));

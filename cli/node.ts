@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { drainable } from '../platform/drain.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -42,12 +43,8 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
   const management = await startManagement(settings, metrics, notReady, parts);
-  const listeners = await startListeners(
-    settings.port,
-    { access, transports, observe: observeProxy(log, metrics) },
-    log,
-  );
-  for (const { proxy } of listeners) parts.defer(() => proxy.drain(0));
+  const options = { access, transports, observe: observeProxy(log, metrics) };
+  const listeners = await startListeners(settings.port, options, log, parts);
   const addresses = listeners.map(({ address }) => formatListenAddress(address));
   log.info({ addresses, centre: settings.centre }, 'listening');
   const testing = becomeReady(access, settings.port, notReady, log, ending.signal);
@@ -59,7 +56,7 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
       await testing;
       log.info({ graceMs: settings.drainMs }, 'draining');
       await Promise.all(listeners.map(({ proxy }) => proxy.drain(settings.drainMs)));
-      await drainNow(management);
+      await management.drain(0);
       await started.disposeAsync();
     },
   };
@@ -84,12 +81,18 @@ interface Listening {
 }
 
 /** An agent that ends and the one that follows share the port, so that there is no moment without a listener. */
-async function startListeners(port: number, options: ProxyOptions, log: Logger): Promise<readonly Listening[]> {
+async function startListeners(
+  port: number,
+  options: ProxyOptions,
+  log: Logger,
+  parts: AsyncDisposableStack,
+): Promise<readonly Listening[]> {
   const listening: Listening[] = [];
   for (const host of loopbacks) {
     const proxy = buildProxy(options);
     try {
       listening.push({ proxy, address: await listen(proxy.server, { host, port }, { reusePort: true }) });
+      parts.defer(() => proxy.drain(0));
     } catch (error) {
       if (listening.length === 0 || !noAddress.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
       log.warn({ host }, 'this machine has no such address');
@@ -103,22 +106,23 @@ async function startManagement(
   metrics: Metrics,
   notReady: ReadonlySet<string>,
   parts: AsyncDisposableStack,
-): Promise<Server> {
+): Promise<Pick<ProxyListener, 'drain'>> {
   const server = buildManagement({ metrics, notReady: () => [...notReady] });
-  parts.defer(() => drainNow(server));
-  if (typeof management !== 'string') {
-    await listen(server, management);
-    return server;
-  }
-  // What a container that was killed has left.
-  await rm(management, { force: true });
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(management, () => resolve(server));
-  });
+  const drain = drainable(server);
+  if (typeof management !== 'string') await listen(server, management);
+  else await listenOnSocket(server, management);
+  parts.defer(() => drain(0));
+  return { drain };
 }
 
-const drainNow = (server: Server): Promise<void> => (server.listening ? drainable(server)(0) : Promise.resolve());
+async function listenOnSocket(server: Server, path: string): Promise<void> {
+  // What a container that was killed has left.
+  await rm(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+}
 
 async function becomeReady(
   access: CentralAccess,
@@ -134,7 +138,7 @@ async function becomeReady(
     notReady.add(problem);
     if (problem !== reported && !signal.aborted) log.warn({ problem }, 'not ready yet');
     reported = problem;
-    await pause(selfTestMs, signal);
+    await delay(selfTestMs, undefined, { signal }).catch(() => {});
   }
 }
 
@@ -148,15 +152,4 @@ async function whatIsWrong(access: CentralAccess, port: number, signal: AbortSig
   } catch (error) {
     return `the centre does not answer: ${error instanceof Error ? error.message : String(error)}`;
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

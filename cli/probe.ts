@@ -1,34 +1,35 @@
-import { request } from 'node:http';
+import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
 
 const timeoutMs = 3_000;
 export const defaultSocket = '/run/oci-connector/management.sock';
 
 /**
- * Asks a management socket for `path`: 0 where the answer is 200, else 1 with the answer on standard error. For exec
- * probes: two agents share the ports of their node during an update, and a probe by port could ask the wrong one.
+ * Asks a management socket for `path`: 0 where the answer is 200, else 1 with the answer told. For exec probes: two
+ * agents share the ports of their node during an update, and a probe by port could ask the wrong one. Without
+ * `node:http`, because the kubelet starts this every few seconds and it loads in half the time.
  */
 export function probe(socketPath: string, path: string, tell: (text: string) => void): Promise<number> {
   return new Promise((resolve) => {
-    const fail = (text: string): void => {
-      tell(text);
-      resolve(1);
+    let answer = '';
+    const end = (reason: string): void => {
+      socket.destroy();
+      if (reason !== '') tell(reason);
+      resolve(reason === '' ? 0 : 1);
     };
-    const asked = request({ socketPath, path, timeout: timeoutMs }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => (response.statusCode === 200 ? resolve(0) : fail(text)));
+    const socket = connect(socketPath);
+    socket.setTimeout(timeoutMs, () => end(`${socketPath}: no answer\n`));
+    socket.setEncoding('utf8');
+    socket.on('error', (error) => end(`${socketPath}: ${error.message}\n`));
+    socket.on('data', (text) => {
+      answer += text;
     });
-    asked.on('timeout', () => asked.destroy(new Error('no answer')));
-    asked.on('error', (error) => fail(`${socketPath}: ${error.message}\n`));
-    asked.end();
+    socket.on('end', () => end(/^HTTP\/1\.1 200 /.test(answer) ? '' : (answer.split('\r\n\r\n')[1] ?? answer)));
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   });
 }
 
-// By itself it starts in half the time that the whole command line takes, and the kubelet starts it every few seconds.
+// By itself it starts in half the time that the whole command line takes.
 if (import.meta.main) {
   const { values } = parseArgs({ options: { socket: { type: 'string' }, path: { type: 'string' } } });
   const { socket = defaultSocket, path = '/readyz' } = values;

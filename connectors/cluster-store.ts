@@ -51,6 +51,8 @@ export class ClusterStore implements ConnectorStore {
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<ChangeListener>();
   readonly #unsubscribe: readonly (() => void)[];
+  /** Which of the sets of named Secrets is watched. */
+  #wanted = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ClusterStoreOptions) {
@@ -128,8 +130,15 @@ export class ClusterStore implements ConnectorStore {
     const keys = changed.map((text) => parseNamespaced(text));
     // First what is named, so that a Secret named for the first time is watched before anybody asks for it.
     for (const key of keys) this.#read(key);
-    this.#options.secrets.want(this.#bySecret.keys().map(parseNamespaced));
+    this.#want();
     for (const listener of [...this.#listeners]) listener(keys);
+  }
+
+  /** Of many thousands of Secrets, few changes name another one. */
+  #want(): void {
+    if (this.#wanted === this.#bySecret.version) return;
+    this.#wanted = this.#bySecret.version;
+    this.#options.secrets.want(this.#bySecret.keys().map(parseNamespaced));
   }
 
   #read(key: ConnectorKey): void {
@@ -187,19 +196,29 @@ function parseNamespaced(text: string): Required<ObjectKey> {
 class Dependents {
   readonly #named = new Map<string, readonly string[]>();
   readonly #dependents = new Map<string, Set<string>>();
+  #version = 0;
+
+  /** Changes with the set of names. */
+  get version(): number {
+    return this.#version;
+  }
 
   /** `dependent` names these from now on, and nothing else. */
   replace(dependent: string, names: readonly string[]): void {
-    for (const name of this.#named.get(dependent) ?? []) {
-      const dependents = this.#dependents.get(name);
-      dependents?.delete(dependent);
-      if (dependents?.size === 0) this.#dependents.delete(name);
-    }
+    const before = this.#named.get(dependent) ?? [];
     if (names.length === 0) this.#named.delete(dependent);
     else this.#named.set(dependent, names);
     for (const name of names) {
       const dependents = this.#dependents.get(name) ?? new Set();
+      if (dependents.size === 0) this.#version += 1;
       this.#dependents.set(name, dependents.add(dependent));
+    }
+    for (const name of before.filter((earlier) => !names.includes(earlier))) {
+      const dependents = this.#dependents.get(name);
+      dependents?.delete(dependent);
+      if (dependents?.size !== 0) continue;
+      this.#dependents.delete(name);
+      this.#version += 1;
     }
   }
 

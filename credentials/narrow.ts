@@ -19,40 +19,40 @@ interface AccessEntry {
 export function isNarrow(grant: Grant, want: GrantWant, credential: Credential | undefined, now: number): boolean {
   if (grant.kind !== 'authorization') return true;
   const [, token] = /^Bearer (\S+)$/.exec(grant.value) ?? [];
-  const parts = token === undefined ? undefined : readJwt(token);
-  if (token === undefined || parts === undefined || grant.expiresAt - now > lifeMaxMs) return false;
-  if (credential !== undefined && [token, parts.header, parts.payload].some((text) => reveals(text, credential))) {
-    return false;
-  }
-  return isWithin(parts.claims, want, now);
+  const jwt = token === undefined ? undefined : readJwt(token);
+  if (token === undefined || jwt === undefined || grant.expiresAt - now > lifeMaxMs) return false;
+  if (credential !== undefined && [token, ...jwt.texts].some((text) => reveals(text, credential))) return false;
+  return isWithin(jwt.claims, want, now);
 }
 
 interface Jwt {
-  readonly header: string;
-  readonly payload: string;
+  /** As they came, and spelled anew, so that no escape of JSON hides a secret. */
+  readonly texts: readonly string[];
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
 function readJwt(token: string): Jwt | undefined {
   const parts = token.split('.');
   if (parts.length !== 3 || parts.some((part) => !/^[A-Za-z0-9_-]+$/.test(part))) return undefined;
-  const [header = '', payload = ''] = parts.slice(0, 2).map((part) => Buffer.from(part, 'base64url').toString('utf8'));
+  const texts = parts.slice(0, 2).map((part) => Buffer.from(part, 'base64url').toString('utf8'));
   try {
-    const claims: unknown = JSON.parse(payload);
-    const isObject = typeof claims === 'object' && claims !== null && !Array.isArray(claims);
-    // Spelled anew, so that no escape of JSON hides a secret.
-    return isObject
-      ? { header, payload: payload + JSON.stringify(claims), claims: claims as Record<string, unknown> }
-      : undefined;
+    const [header, claims]: unknown[] = texts.map((text) => JSON.parse(text));
+    if (!isRecord(header) || !isRecord(claims)) return undefined;
+    return { texts: [...texts, JSON.stringify(header), JSON.stringify(claims)], claims };
   } catch {
     return undefined;
   }
 }
 
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 function isWithin({ access, exp }: Jwt['claims'], want: GrantWant, now: number): boolean {
   // The claim decides how long a registry takes the token, whatever the token server said beside it.
   if (typeof exp !== 'number' || exp * 1000 - now > lifeMaxMs) return false;
-  return Array.isArray(access) && access.every((entry: AccessEntry) => isEntryWithin(entry ?? {}, want));
+  // A token that names no right and opens something all the same has its rights from elsewhere.
+  if (!Array.isArray(access) || access.length === 0) return false;
+  return access.every((entry: AccessEntry | null) => isEntryWithin(entry ?? {}, want));
 }
 
 function isEntryWithin({ type, name, actions }: AccessEntry, want: GrantWant): boolean {

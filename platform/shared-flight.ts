@@ -28,6 +28,11 @@ export class SharedFlight<T> {
     }
   }
 
+  /** Whether a run of `key` is under way. */
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
   get size(): number {
     return this.#flights.size;
   }

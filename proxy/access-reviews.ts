@@ -12,7 +12,7 @@ const reviewsMax = 50_000;
 /** Rights may be withdrawn; and a right that was missing is waited for, by somebody who has just been given it. */
 const allowedMs = 30_000;
 const deniedMs = 5_000;
-/** With the API server away, an answer is good for as long as a token lives. */
+/** With the API server away, a right is good for as long as a token lives. */
 const staleMs = 3_600_000;
 
 export interface AccessReviewsOptions {
@@ -36,7 +36,7 @@ export class AccessReviews {
       max: reviewsMax,
       now,
       freshMs: (isAllowed) => (isAllowed ? allowedMs : deniedMs),
-      staleUntil: (_isAllowed, askedAt) => askedAt + staleMs,
+      staleUntil: (isAllowed, askedAt) => askedAt + (isAllowed ? staleMs : deniedMs),
       unavailable: 'the API server cannot be asked at present who may use it',
     });
   }

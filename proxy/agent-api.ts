@@ -48,7 +48,9 @@ export function buildAgentApi(options: AgentApiOptions): (request: IncomingMessa
       if (response.headersSent || response.destroyed) return void response.destroy();
       const refusal =
         error instanceof ProxyError ? error : new ProxyError('INTERNAL', 'the centre failed; its log has more');
-      send(response, refusal.status, formatRefusal(refusal), refusal.headers);
+      // What is relayed goes on to a registry client as it is.
+      const isRelayed = (request.url ?? '').startsWith(`${relayPath}/`);
+      send(response, refusal.status, isRelayed ? refusal.toBody() : formatRefusal(refusal), refusal.headers);
     });
   };
 }

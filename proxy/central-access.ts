@@ -4,10 +4,12 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { inTime } from '../platform/in-time.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import { type Access, type AccessWant, type Admission, admissionKey, type Call, unknownCaller } from './access.ts';
 import {
   callerAnswer,
+  callerAudience,
   callersPath,
   callerTokenHeader,
   type GrantAnswer,
@@ -40,6 +42,8 @@ interface Remembered {
   readonly at: number;
   /** When grant or token end, whichever is first. */
   readonly until: number;
+  /** When the centre could last not say it again. */
+  failedAt: number;
 }
 
 const rememberedMax = 10_000;
@@ -51,8 +55,12 @@ const lastingMs = 15 * 60_000;
 /** A grant this short of its end is renewed before it is used: a request begun with it must find it good. */
 const renewBeforeMs = 10_000;
 const askMs = 15_000;
-/** While the centre is away, what is remembered is used for this long before it is tried again. */
+/** After a failure, what is remembered is used for this long before the centre is asked again. */
 const pauseMs = 5_000;
+/** Who has an answer that was good a while ago waits this long for a new one. */
+const patienceMs = 1_000;
+/** Or not at all, as long as the centre is known to be away. */
+const awayMs = 30_000;
 const retryPausesMs = [0, 100, 200, 400, 800, 1600];
 
 /**
@@ -69,7 +77,9 @@ export class CentralAccess implements Access {
   });
   readonly #identified = new LRUCache<string, { readonly caller: Caller; readonly at: number }>({ max: rememberedMax });
   readonly #flights = new SharedFlight<Remembered>();
-  #failedAt = Number.NEGATIVE_INFINITY;
+  readonly #identifications = new SharedFlight<Caller>();
+  /** When the centre could last not be reached, for whatever question. */
+  #awayAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CentralAccessOptions) {
     this.#options = options;
@@ -85,17 +95,23 @@ export class CentralAccess implements Access {
     if (!this.#isPlausible(token)) throw unknownCaller(token);
     const key = tokenDigest(token);
     const known = this.#identified.get(key);
-    if (known !== undefined && this.#now() - known.at < validMs) return known.caller;
-    try {
-      const { caller } = callerAnswer.parse(await this.#ask('POST', callersPath, { token }, signal));
-      this.#identified.set(key, { caller: { name: caller }, at: this.#now() });
-      return { name: caller };
-    } catch (error) {
-      signal.throwIfAborted();
-      if (known !== undefined && isAway(error)) return known.caller;
-      if (isFinal(error)) this.#identified.delete(key);
-      throw error;
-    }
+    if (known === undefined) return this.#identify(token, signal);
+    if (this.#now() - known.at < validMs || this.#isPausing(this.#awayAt)) return known.caller;
+    return (await this.#inTime(this.#identify(token, new AbortController().signal))) ?? known.caller;
+  }
+
+  #identify(token: string, signal: AbortSignal): Promise<Caller> {
+    const key = tokenDigest(token);
+    return this.#identifications.run(key, signal, async (shared) => {
+      try {
+        const { caller } = callerAnswer.parse(await this.#ask('POST', callersPath, { token }, shared));
+        this.#identified.set(key, { caller: { name: caller }, at: this.#now() });
+        return { name: caller };
+      } catch (error) {
+        if (isFinal(error)) this.#identified.delete(key);
+        throw error;
+      }
+    });
   }
 
   async admit(want: AccessWant, signal: AbortSignal): Promise<Admission> {
@@ -108,28 +124,50 @@ export class CentralAccess implements Access {
     const key = admissionKey(tokenDigest(want.token), want);
     const known = this.#remembered.get(key);
     const now = this.#now();
-    const isUsable = refused === undefined && known !== undefined && now < known.until;
-    const isFresh = isUsable && now - known.at < validMs && now < known.until - renewBeforeMs;
-    if (isFresh || (isUsable && now - this.#failedAt < pauseMs)) return known;
-    try {
-      return await this.#flights.run(`${key}\n${refused === undefined}`, signal, async (shared) => {
+    if (refused !== undefined || known === undefined || now >= known.until) {
+      return this.#renew(key, want, refused, signal);
+    }
+    const isFresh = now - known.at < validMs && now < known.until - renewBeforeMs;
+    if (isFresh || this.#isPausing(known.failedAt) || this.#isPausing(this.#awayAt)) return known;
+    // Whoever began to ask may leave: the answer is for those who come next as well.
+    const renewed = await this.#inTime(this.#renew(key, want, undefined, new AbortController().signal));
+    if (renewed === undefined) known.failedAt = this.#now();
+    return renewed ?? known;
+  }
+
+  #renew(key: string, want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+    return this.#flights.run(`${key}\n${refused === undefined}`, signal, async (shared) => {
+      try {
         const answered = await this.#grant(want, refused, shared);
         this.#remembered.set(key, answered);
         return answered;
-      });
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isAway(error)) this.#failedAt = this.#now();
-      if (isUsable && isAway(error)) return known;
-      if (isFinal(error)) this.#remembered.delete(key);
-      throw error;
-    }
+      } catch (error) {
+        const known = this.#remembered.peek(key);
+        if (isFinal(error)) this.#remembered.delete(key);
+        else if (known !== undefined) known.failedAt = this.#now();
+        throw error;
+      }
+    });
+  }
+
+  #isPausing(failedAt: number): boolean {
+    return this.#now() - failedAt < pauseMs;
+  }
+
+  /** An answer, or undefined where the centre has none at present; what it refuses is thrown. */
+  #inTime<T>(asked: Promise<T>): Promise<T | undefined> {
+    const isAwayNow = this.#now() - this.#awayAt < awayMs;
+    const answer = asked.catch((error: unknown) => {
+      if (isFinal(error)) throw error;
+      return undefined;
+    });
+    return inTime(answer, isAwayNow ? 0 : patienceMs);
   }
 
   /** Garbage is turned away here, and costs the centre nothing. */
   #isPlausible(token: string | undefined): token is string {
     const claims = token === undefined ? undefined : readClaims(token);
-    return claims !== undefined && claims.expiresAt > this.#now();
+    return claims !== undefined && claims.expiresAt > this.#now() && claims.audiences.includes(callerAudience);
   }
 
   async #grant(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
@@ -141,14 +179,19 @@ export class CentralAccess implements Access {
     const tokenEnd = readClaims(token ?? '')?.expiresAt ?? 0;
     const grantEnd = grant.kind === 'authorization' ? grant.expiresAt : at + lastingMs;
     const admission = this.#admission(want, answer);
-    return { answer, admission, at, until: Math.min(tokenEnd, grantEnd) };
+    return { answer, admission, at, until: Math.min(tokenEnd, grantEnd), failedAt: Number.NEGATIVE_INFINITY };
   }
 
   #admission(want: AccessWant, answer: GrantAnswer): Admission {
+    const connector = readConnector(answer);
     const grants: GrantSource = {
       grant: async ({ refused }, signal) => {
         const remembered = await this.#remember(want, refused?.grant, signal);
-        return remembered.answer.grant;
+        // A token for the registry of today is not for the one that the connector named when the request began.
+        if (remembered.answer.connector.address.origin === connector.address.origin) return remembered.answer.grant;
+        throw new ProxyError('CONNECTOR_UNUSABLE', 'its address has just changed: try again', {
+          headers: { 'retry-after': '1' },
+        });
       },
     };
     const { centre: origin, dispatcher, agentToken } = this.#options;
@@ -157,7 +200,7 @@ export class CentralAccess implements Access {
       dispatcher,
       headers: () => ({ authorization: `Bearer ${agentToken()}`, [callerTokenHeader]: want.token ?? '' }),
     };
-    return { caller: { name: answer.caller }, connector: readConnector(answer), grants, centre };
+    return { caller: { name: answer.caller }, connector, grants, centre };
   }
 
   async #ask(method: 'GET' | 'POST', path: string, question: unknown, signal: AbortSignal): Promise<unknown> {
@@ -169,7 +212,7 @@ export class CentralAccess implements Access {
     const request = { origin: centre, path, method, headers, body, signal: limited } as const;
     const response = await this.#send(request, signal);
     const answer = await response.body.json().catch(() => undefined);
-    if (response.statusCode === 200) return answer;
+    if (response.statusCode === 200 && answer !== undefined) return answer;
     throw readRefusal(answer) ?? away(`the centre answered ${response.statusCode}`);
   }
 
@@ -177,12 +220,18 @@ export class CentralAccess implements Access {
   async #send(request: Dispatcher.RequestOptions, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#options.dispatcher.request(request);
+        const response = await this.#options.dispatcher.request(request);
+        this.#awayAt = Number.NEGATIVE_INFINITY;
+        return response;
       } catch (cause) {
         signal.throwIfAborted();
         const pause = retryPausesMs[attempt];
-        if (pause === undefined || (request.signal as AbortSignal).aborted)
+        const isLate = (request.signal as AbortSignal).aborted;
+        if (pause === undefined || isLate) {
+          // One question that takes too long says nothing about the others.
+          if (!isLate || attempt > 0) this.#awayAt = this.#now();
           throw away('the centre cannot be reached', cause);
+        }
         await delay(pause, undefined, { signal });
       }
     }

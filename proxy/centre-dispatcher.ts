@@ -12,6 +12,8 @@ export function centreDispatcher(centre: string, ca: () => string): Dispatcher {
   let trusted: { readonly ca: string; readonly context: SecureContext } | undefined;
   const contextNow = (): SecureContext => {
     const now = ca();
+    // Without any, Node would trust the system's.
+    if (now.trim() === '') throw new Error('there is no certificate to trust the centre by');
     if (trusted?.ca !== now) trusted = { ca: now, context: createSecureContext({ ca: now, minVersion: 'TLSv1.2' }) };
     return trusted.context;
   };

@@ -32,7 +32,10 @@ export interface ForwardOptions {
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const redirectsMax = 5;
-/** Attempts after the first, before the first byte; one replica of the centre that ends must cost no pull. */
+/**
+ * Attempts after the first, before the first byte. The centre is tried more often where it breaks off: one replica that
+ * ends must cost no pull. What it answers is the registry's answer, for which it has tried again itself.
+ */
 const retriesMax = 1;
 const relayRetriesMax = 6;
 /** A blob that breaks off is continued this often as long as each attempt brings bytes. */
@@ -162,7 +165,7 @@ class Forwarding {
 
   /** Redirects and errors are held: the caller gets what becomes of them. */
   #verdict(status: number, headers: IncomingHttpHeaders): Verdict {
-    if (this.#isRelayed && this.#broken === undefined) return this.#mayRetry(status) ? 'hold' : 'relay';
+    if (this.#isRelayed && this.#broken === undefined) return status === 401 ? 'hold' : 'relay';
     if (isRedirect(status, headers)) return 'head';
     if (this.#broken !== undefined) return continues(this.#broken, status, headers) ? 'relay' : 'hold';
     // What is no content may be words about the request: those are looked through. 304 has no body.
@@ -196,9 +199,11 @@ class Forwarding {
   async #afterHeld(answer: Held): Promise<boolean> {
     const { status } = answer;
     if (this.#mayRetry(status)) return this.#retry();
-    if (this.#isRelayed) throw new Error(`the blob broke off and the centre does not continue it: ${status}`);
+    if (this.#isRelayed) throw this.#refusalOfCentre(answer);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
     if (status === 401 && !this.#hasLeft && !this.#isReauthorized) return this.#reauthorize(answer);
+    // The centre sees the registry's own challenge, and may know better than the tokens that it hands out.
+    if (status === 401 && !this.#hasLeft && this.#options.centre !== undefined) return this.#takeRelay();
     if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
     if (status === 401 || status === 403) throw this.#denial(answer);
     return this.#passOn(answer);
@@ -209,7 +214,8 @@ class Forwarding {
   }
 
   #mayRetry(status: number): boolean {
-    return passingFailures.has(status) && this.#retries < this.#retriesMax;
+    const isTried = this.#isRelayed && this.#broken === undefined;
+    return !isTried && passingFailures.has(status) && this.#retries < this.#retriesMax;
   }
 
   async #afterFailure(error: Error): Promise<boolean> {
@@ -275,6 +281,20 @@ class Forwarding {
     if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
     this.#take(renewed);
     return false;
+  }
+
+  #takeRelay(): false {
+    this.#take({ kind: 'relay' });
+    return false;
+  }
+
+  /** Registries' refusals come as 403: a 401 of the centre's is about the caller, with our challenge, or else about us. */
+  #refusalOfCentre({ status, headers }: Held): Error {
+    if (status === 401 && headers['www-authenticate'] !== undefined) {
+      return new ProxyError('CALLER_UNKNOWN', 'the token is not known here any more');
+    }
+    const message = `the centre refused to relay with ${status}`;
+    return new ProxyError('CENTRE_UNREACHABLE', message, { headers: { 'retry-after': '2' } });
   }
 
   #denial(answer: Held): ProxyError {

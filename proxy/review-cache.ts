@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { ProxyError } from '../platform/errors.ts';
+import { inTime } from '../platform/in-time.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 
 export interface ReviewCacheOptions<T> {
@@ -12,17 +13,29 @@ export interface ReviewCacheOptions<T> {
   readonly now: () => number;
   /** What is told of an answer that cannot be had. */
   readonly unavailable: string;
+  /** The API server is near: whoever waits for a pull waits no longer than this for it. */
+  readonly askMs?: number;
 }
 
-/** The API server is near: whoever waits for a pull waits no longer than this for it. */
-const askMs = 5_000;
-/** After a failure, what is known is used for this long before it is tried again. */
+interface Known<T> {
+  readonly answer: T;
+  readonly at: number;
+  /** When it could last not be asked for again. */
+  failedAt: number;
+}
+
+const defaultAskMs = 5_000;
+/** Who has an answer that was good a while ago waits this long for a new one. */
+const patienceMs = 500;
+/** Or not at all, as long as the API server is known to be away. */
+const awayMs = 30_000;
+/** After a failure, what is known is used for this long before it is asked for again. */
 const pauseMs = 5_000;
 
 /** Answers of the API server's: remembered, asked for once at a time, and good for longer while it is away. */
 export class ReviewCache<T extends object | boolean> {
   readonly #options: ReviewCacheOptions<T>;
-  readonly #answers: LRUCache<string, { readonly answer: T; readonly at: number }>;
+  readonly #answers: LRUCache<string, Known<T>>;
   readonly #flights = new SharedFlight<T>();
   #failedAt = Number.NEGATIVE_INFINITY;
 
@@ -31,29 +44,69 @@ export class ReviewCache<T extends object | boolean> {
     this.#answers = new LRUCache({ max: options.max });
   }
 
-  /** Whether an answer is known, of whatever age. */
-  has(key: string): boolean {
-    return this.#answers.has(key);
+  /** The last answer, of whatever age. */
+  last(key: string): T | undefined {
+    return this.#answers.get(key)?.answer;
+  }
+
+  /** Whether `get` would begin to ask: no answer counts, and nobody is asking. */
+  isDue(key: string): boolean {
+    const known = this.#answers.get(key);
+    return !(known !== undefined && this.#isFresh(known)) && !this.#flights.has(key);
   }
 
   /** @throws ProxyError ACCESS_UNAVAILABLE */
   async get(key: string, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { now, freshMs, staleUntil, unavailable } = this.#options;
     const known = this.#answers.get(key);
-    if (known !== undefined && now() - known.at < freshMs(known.answer)) return known.answer;
-    const isUsable = known !== undefined && now() < staleUntil(known.answer, known.at);
-    if (isUsable && now() - this.#failedAt < pauseMs) return known.answer;
+    if (known !== undefined && this.#isFresh(known)) return known.answer;
+    if (known !== undefined && this.#isUsable(known)) return this.#again(key, known, ask);
     try {
-      return await this.#flights.run(key, signal, async (shared) => {
-        const answer = await ask(AbortSignal.any([shared, AbortSignal.timeout(askMs)]));
-        this.#answers.set(key, { answer, at: now() });
-        return answer;
-      });
+      return await this.#ask(key, signal, ask);
     } catch (cause) {
       signal.throwIfAborted();
-      this.#failedAt = now();
-      if (isUsable) return known.answer;
-      throw new ProxyError('ACCESS_UNAVAILABLE', unavailable, { cause, headers: { 'retry-after': '2' } });
+      throw new ProxyError('ACCESS_UNAVAILABLE', this.#options.unavailable, {
+        cause,
+        headers: { 'retry-after': '2' },
+      });
     }
+  }
+
+  /** Asks again; an API server that is slow, or away, costs nobody more than a moment. */
+  async #again(key: string, known: Known<T>, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { now } = this.#options;
+    if (now() - known.failedAt < pauseMs || this.#flights.has(key)) return known.answer;
+    const isAway = now() - this.#failedAt < awayMs;
+    // Whoever began to ask may leave: the answer is for those who come next as well.
+    const asked = this.#ask(key, new AbortController().signal, ask).catch(() => {
+      known.failedAt = now();
+      return known.answer;
+    });
+    if (isAway) return known.answer;
+    const answer = await inTime(asked, patienceMs);
+    if (answer === undefined) this.#failedAt = now();
+    return answer ?? known.answer;
+  }
+
+  #ask(key: string, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { now, askMs = defaultAskMs } = this.#options;
+    return this.#flights.run(key, signal, async (shared) => {
+      try {
+        const answer = await ask(AbortSignal.any([shared, AbortSignal.timeout(askMs)]));
+        this.#answers.set(key, { answer, at: now(), failedAt: Number.NEGATIVE_INFINITY });
+        this.#failedAt = Number.NEGATIVE_INFINITY;
+        return answer;
+      } catch (error) {
+        if (!shared.aborted) this.#failedAt = now();
+        throw error;
+      }
+    });
+  }
+
+  #isFresh({ answer, at }: Known<T>): boolean {
+    return this.#options.now() - at < this.#options.freshMs(answer);
+  }
+
+  #isUsable({ answer, at }: Known<T>): boolean {
+    return this.#options.now() < this.#options.staleUntil(answer, at);
   }
 }

@@ -25,6 +25,8 @@ export interface TokenReviewsOptions {
   readonly audience: string;
   /** Epoch milliseconds. */
   readonly now?: () => number;
+  /** How long the API server may take. */
+  readonly askMs?: number;
   /** Told of each review that was asked for. */
   readonly onReview?: (result: 'accepted' | 'refused' | 'failed') => void;
 }
@@ -83,6 +85,7 @@ export class TokenReviews {
       freshMs: ({ identity }) => (identity === undefined ? refusedMs : acceptedMs),
       staleUntil: ({ identity, expiresAt }, askedAt) => (identity === undefined ? askedAt + refusedMs : expiresAt),
       unavailable: 'the API server cannot be asked at present whose token this is',
+      ...(options.askMs !== undefined && { askMs: options.askMs }),
     });
     this.#limitOfOne = new RateLimit({ perSecond: reviewsPerSecond, burst: reviewsBurst, now: this.#now });
     this.#limitOfAll = new RateLimit({ perSecond: allPerSecond, burst: allBurst, now: this.#now });
@@ -97,7 +100,8 @@ export class TokenReviews {
     const isExpired = claims === undefined || claims.expiresAt <= this.#now();
     if (isExpired || !claims.audiences.includes(this.#options.audience)) return undefined;
     const key = tokenDigest(token);
-    if (!this.#reviews.has(key)) this.#limit(origin);
+    // Whoever was accepted before is asked about again as often as needed; garbage is not, however often it comes.
+    if (this.#reviews.last(key)?.identity === undefined && this.#reviews.isDue(key)) this.#limit(origin);
     const { expiresAt } = claims;
     const reviewed = await this.#reviews.get(key, signal, async (shared) => ({
       identity: await this.#review(token, shared),

@@ -35,7 +35,8 @@ export function decideCreate(pod: Pod, slots: readonly ImageSlot[], scope: PodSc
   return { pod: withParts(pod, { annotations: annotate(pod, images, scope), spec }), images };
 }
 
-function withIdentity(pod: Pod, images: readonly ImageDecision[], scope: PodScope): readonly ImageDecision[] {
+/** The decisions as they stand, but where the pod has to bring its pull identity, and does not. */
+export function withIdentity(pod: Pod, images: readonly ImageDecision[], scope: PodScope): readonly ImageDecision[] {
   if (scope.mustBringIdentity !== true || hasPullIdentity(pod.spec, scope.pullSecretName)) return images;
   const why = 'its namespace has no label, and the pod does not name it';
   return images.map((image) => (image.reason === 'Rewritten' ? withoutIdentity(image, scope, why) : image));

@@ -2,12 +2,12 @@ import { decideImage } from './decide-image.ts';
 import type { ImageDecision, PodDecision } from './decision.ts';
 import { changedSlots, type ImageSlot, withImages } from './images.ts';
 import { exemptionOf, type Pod, withParts } from './pod.ts';
-import { changesOf, type PodScope, withoutIdentity } from './pod-create.ts';
+import { changesOf, type PodScope, withIdentity, withoutIdentity } from './pod-create.ts';
 import { hasPullIdentity } from './pull-secret.ts';
 
 /** Decides about an update of a pod: images that are not those of the old pod, and nothing else (the API allows no more). */
 export function decideUpdate(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
-  const images = decideSlots(pod, changedSlots(slots, oldPod.spec), scope);
+  const images = withIdentity(pod, decideSlots(pod, changedSlots(slots, oldPod.spec), scope), scope);
   if (images.some(isRewritten) && !hasPullIdentity(pod.spec, scope.pullSecretName)) {
     scope.warnings.add(`the pod has no pull secret "${scope.pullSecretName}", so its changed image may not be pulled`);
   }

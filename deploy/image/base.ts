@@ -7,14 +7,14 @@ import { run } from './run.ts';
 const packageScript = join(import.meta.dirname, 'base-packages');
 
 /** The archive of the machine's own apt sources, so that one setting chooses the mirror for both. */
-export interface DebianArchive {
+interface DebianArchive {
   readonly url: string;
   /** Code name of the release: `bookworm`. */
   readonly suite: string;
 }
 
 /** The archive that apt asks first for `main`. */
-export async function findDebianArchive(): Promise<DebianArchive> {
+async function findDebianArchive(): Promise<DebianArchive> {
   const format = '$(REPO_URI) $(CODENAME) $(COMPONENT)';
   const targets = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);
   const found = targets

@@ -85,7 +85,7 @@ export function parseKey(text: string): ObjectKey {
  * Whether `name` can stand in a path of the API: the rule of Kubernetes' own `IsValidPathSegmentName`. A name such as
  * `../../kube-system/secrets/x` in somebody's reference would otherwise be another object's path.
  */
-export function isPathSegment(name: string): boolean {
+function isPathSegment(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !/[/%]/.test(name);
 }
 

@@ -23,8 +23,13 @@ interface Connection {
   isLeaving: boolean;
 }
 
+const noProtocol = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
+const noHttp2 = 'it does not speak HTTP/2, which watches need';
+
 /** 100 streams each are 25,600 watches; beyond that a watch fails as if the server had no room. */
 const mostConnections = 256;
+/** Of a server that sets no limit: what breaks with one connection is bounded. */
+const mostStreams = 1000;
 
 /**
  * Watches over HTTP/2, many to a connection: each would else need one of its own. Connections are made as watches come
@@ -128,7 +133,13 @@ export class WatchConnections {
     const session = connect(server.origin, { ...tls, settings: { enablePush: false } });
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     promise.catch(() => {});
-    session.on('error', reject);
+    session.on('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === noProtocol ? new Error(noHttp2) : error),
+    );
+    session.once('connect', () => {
+      // Not a string where nothing was agreed on, whatever its type says.
+      if (!String(session.alpnProtocol).startsWith('h2')) reject(new Error(noHttp2));
+    });
     session.once('close', () => reject(new Error('the connection was closed')));
     session.once('remoteSettings', (settings) => resolve(settings.maxConcurrentStreams ?? 100));
     try {
@@ -136,7 +147,8 @@ export class WatchConnections {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         return promise;
       });
-      this.#adopt({ session, limit: Math.max(1, limit), streams: 0, isLeaving: false });
+      this.#closing.signal.throwIfAborted();
+      this.#adopt({ session, limit: Math.min(mostStreams, Math.max(1, limit)), streams: 0, isLeaving: false });
     } catch (error) {
       session.destroy();
       throw error;

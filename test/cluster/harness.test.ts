@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { partPath } from '../real/support/find-part.ts';
 import type { ProgramResult } from '../real/support/program.ts';
+import { endingWithParent } from '../real/support/server-process.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import { findComponent } from './support/component-process.ts';
 import { componentNames } from './support/components.ts';
@@ -221,7 +222,7 @@ const objects = [
 
 /** What a cluster changes of the machine's own. */
 async function readSettings(): Promise<string> {
-  const files = ['/etc/hosts', '/proc/sys/net/ipv4/ip_forward'];
+  const files = ['/etc/hosts', '/proc/sys/net/ipv4/ip_forward', '/proc/sys/vm/overcommit_memory'];
   return (await Promise.all(files.map((path) => readFile(path, 'utf8')))).join();
 }
 
@@ -230,7 +231,8 @@ async function startInAnotherProcess(): Promise<ChildProcess> {
     await startCluster();
     process.stdout.write('ready\\n');
     setInterval(() => undefined, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+  const [command = '', ...args] = endingWithParent([process.execPath, '--input-type=module', '--eval', program]);
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const line = await Promise.race([once(createInterface({ input: child.stdout }), 'line'), once(child, 'exit')]);

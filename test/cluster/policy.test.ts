@@ -230,6 +230,17 @@ requireParts(...parts)('the policy of images', () => {
       await client.patch(resources.pods, { namespace: 'demo', name }, { metadata: { labels: { a: 'b' } } });
     });
 
+    test('counts the groups of service accounts, and not that of everybody', async () => {
+      const other = imageAddress('localhost:7450', { namespace: 'other', name: 'x' });
+      await bind('granted', 'everybody', group('system:authenticated'));
+      await bind('other', 'all-accounts', group('system:serviceaccounts'));
+      // The authorizer has seen both bindings once it has seen the later one.
+      await expect.poll(() => create(podWith(`${other}/app`))).toBeUndefined();
+      expect(await create(podWith(`${granted}/app`))).toContain('names connector granted/harbor');
+      await client.delete(resources.roleBindings, { namespace: 'other', name: 'all-accounts' });
+      await client.delete(resources.roleBindings, { namespace: 'granted', name: 'everybody' });
+    });
+
     test('checks each of several connectors, and refuses more than it can check', async () => {
       await bind('secretive', 'demo-pulls', {
         kind: 'ServiceAccount',

@@ -66,7 +66,12 @@ export const toolModules: readonly ToolModule[] = [
     name: 'helm',
     folder: join(import.meta.dirname, 'helm'),
     packages: { helm: 'helm.sh/helm/v3/cmd/helm' },
-    linkerFlags: '-s -w -X helm.sh/helm/v3/internal/version.version=v3.22.0',
+    // Without them it renders charts for a Kubernetes of long ago.
+    linkerFlags: `-s -w -X helm.sh/helm/v3/internal/version.version=v3.22.0 ${kubernetes
+      .split('.')
+      .slice(0, 2)
+      .map((number, at) => `-X helm.sh/helm/v3/pkg/chartutil.k8sVersion${at === 0 ? 'Major' : 'Minor'}=${number}`)
+      .join(' ')}`,
   },
   {
     name: 'coredns',

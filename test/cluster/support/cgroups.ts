@@ -8,7 +8,7 @@ const root = '/sys/fs/cgroup';
 const controllers = ['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'blkio', 'pids', 'systemd'];
 
 /** Whether the machine has the one hierarchy of cgroup v2. */
-export function hasUnifiedCgroups(): boolean {
+function hasUnifiedCgroups(): boolean {
   return existsSync(join(root, 'cgroup.controllers'));
 }
 

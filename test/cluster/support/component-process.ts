@@ -66,7 +66,7 @@ export function logPath(folder: string, name: string): string {
   return join(folder, 'log', `${name}.log`);
 }
 
-export function recordPath(folder: string, name: string): string {
+function recordPath(folder: string, name: string): string {
   return join(folder, 'pids', name);
 }
 

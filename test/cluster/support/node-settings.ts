@@ -6,13 +6,24 @@ import { mustRun } from './machine.ts';
 /** What pods' traffic needs of the kernel: packets between interfaces, and kube-proxy's rules for those within the bridge. */
 const wantedSysctls = ['net/ipv4/ip_forward', 'net/bridge/bridge-nf-call-iptables'] as const;
 
+/** What the kubelet changes of its own accord. */
+const kubeletSysctls = [
+  'vm/overcommit_memory',
+  'vm/panic_on_oom',
+  'kernel/panic',
+  'kernel/panic_on_oops',
+  'kernel/keys/root_maxkeys',
+  'kernel/keys/root_maxbytes',
+] as const;
+
 /** Changes the machine's settings, and remembers in `folder` what they were. */
 export async function changeNodeSettings(folder: string): Promise<void> {
   const before: Record<string, string> = {};
-  for (const name of wantedSysctls)
-    if (existsSync(sysctlPath(name))) before[name] = await readFile(sysctlPath(name), 'utf8');
+  for (const name of [...wantedSysctls, ...kubeletSysctls].filter((name) => existsSync(sysctlPath(name)))) {
+    before[name] = await readFile(sysctlPath(name), 'utf8');
+  }
   await writeFile(rememberedPath(folder), JSON.stringify(before));
-  for (const name of Object.keys(before)) await writeFile(sysctlPath(name), '1');
+  for (const name of wantedSysctls.filter((name) => name in before)) await writeFile(sysctlPath(name), '1');
   await nameLoopback(folder);
 }
 

@@ -58,7 +58,7 @@ async function push(home: ClientHome, content: OciContent, to: string, { usernam
   const layout = await mkdtemp(join(home.folder, 'layout-'));
   try {
     await writeOciLayout(layout, content, 'seed');
-    const flags = ['--dest-tls-verify=false', `--dest-creds=${username}:${password}`];
+    const flags = ['--preserve-digests', '--dest-tls-verify=false', `--dest-creds=${username}:${password}`];
     await home.mustRun('skopeo', ['copy', '--quiet', ...flags, `oci:${layout}:seed`, `docker://${to}`]);
   } finally {
     await rm(layout, { recursive: true });

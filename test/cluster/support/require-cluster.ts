@@ -5,8 +5,7 @@ import type { PartName } from '../../real/support/part-names.ts';
 import { requireParts } from '../../real/support/parts.ts';
 import type { ContainerdVersion } from './node-files.ts';
 
-/** What every cluster is made of. */
-const clusterParts = [
+const commonParts = [
   'etcd',
   'kube-apiserver',
   'kube-controller-manager',
@@ -28,6 +27,11 @@ const runtimeParts = {
   '1.6': ['containerd', 'ctr'],
 } as const satisfies Record<ContainerdVersion, readonly PartName[]>;
 
+/** What a cluster is made of. */
+export function clusterParts(version: ContainerdVersion): readonly PartName[] {
+  return [...commonParts, ...runtimeParts[version]];
+}
+
 /**
  * `describe` for a suite that needs a cluster on this machine, and further real parts. Where a part, or root, is
  * missing the suite is skipped and listed at the end of the run; with CI=true it fails instead.
@@ -36,7 +40,7 @@ export function requireCluster(
   version: ContainerdVersion,
   ...parts: readonly PartName[]
 ): (suite: string, body: () => void) => void {
-  const all = [...clusterParts, ...runtimeParts[version], ...parts];
+  const all = [...clusterParts(version), ...parts];
   if (process.getuid?.() === 0) return requireParts(...all);
   if (process.env['CI'] !== 'true') {
     const missing = all.filter((name) => findPart(name) === undefined);

@@ -1,5 +1,8 @@
 import { once } from 'node:events';
 import type { Http2ServerResponse } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { type KubernetesClient, openKubernetesClient, type WatchEvent } from '../../../platform/kubernetes/client.ts';
 import { resources } from '../../../platform/kubernetes/object.ts';
@@ -130,6 +133,22 @@ describe('a watch', () => {
     await scripted.api[Symbol.asyncDispose]();
     await expect(watch(scripted.client).ended).rejects.toThrow(/no answer from the API server \(ECONNREFUSED\)/);
     await scripted.client.close();
+  });
+
+  test('says that the server does not speak HTTP/2', async () => {
+    await using api = await startScriptedApi(() => {});
+    const { key, cert } = api;
+    const servers = [
+      createHttpsServer({ key, cert }),
+      createTlsServer({ key, cert }, (socket) => socket.on('error', () => {}).resume()),
+    ];
+    for (const server of servers) {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      await using client = await openKubernetesClient({ kubeconfig: await api.kubeconfigAt(port) });
+      await expect(watch(client).ended).rejects.toThrow('does not speak HTTP/2');
+      await new Promise((resolve) => server.close(resolve));
+    }
   });
 
   test('shares its connection with as many as the server allows, and no more', async () => {

@@ -32,6 +32,8 @@ export const partSources = {
   busybox: 'apt-get install busybox-static',
   buildah: 'apt-get install buildah',
   debootstrap: 'apt-get install debootstrap',
+  // No program, but a suite may lack it as well.
+  root: 'run the tests as root',
   go: 'install Go 1.26 and put it on PATH',
 } as const;
 

@@ -5,7 +5,7 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSelfSigned } from '../../../support/certificate.ts';
@@ -23,6 +23,9 @@ export interface ScriptedRequest {
 export type Answer = (request: ScriptedRequest, response: Http2ServerResponse) => void | Promise<void>;
 
 export interface ScriptedApi extends AsyncDisposable {
+  /** PEM, for `localhost`. */
+  readonly key: string;
+  readonly cert: string;
   readonly port: number;
   readonly kubeconfig: string;
   /** The file that the kubeconfig takes its token from. */
@@ -48,8 +51,8 @@ export async function startScriptedApi(answer: Answer, settings: { streams?: num
     session.on('error', () => {});
     session.once('close', () => sessions.delete(session));
   });
-  const sockets = new Set<import('node:net').Socket>();
-  server.on('connection', (socket: import('node:net').Socket) => {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
@@ -71,7 +74,7 @@ export async function startScriptedApi(answer: Answer, settings: { streams?: num
     return file;
   };
   return {
-    ...{ port, tokenFile, requests, sessions, kubeconfigAt },
+    ...{ key, cert, port, tokenFile, requests, sessions, kubeconfigAt },
     kubeconfig: await kubeconfigAt(port),
     [Symbol.asyncDispose]: async () => {
       for (const session of sessions) session.destroy();
