@@ -150,6 +150,12 @@ async function whatIsWrong(access: CentralAccess, port: number, signal: AbortSig
     }
     return await selfTest(imageHost);
   } catch (error) {
-    return `the centre does not answer: ${error instanceof Error ? error.message : String(error)}`;
+    return `the centre does not answer: ${reasonOf(error)}`;
   }
+}
+
+/** With what is behind it: a name that is not known, a certificate that is not trusted. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }

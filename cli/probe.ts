@@ -12,19 +12,22 @@ export const defaultSocket = '/run/oci-connector/management.sock';
 export function probe(socketPath: string, path: string, tell: (text: string) => void): Promise<number> {
   return new Promise((resolve) => {
     let answer = '';
-    const end = (reason: string): void => {
+    const fail = (reason: string): void => {
       socket.destroy();
-      if (reason !== '') tell(reason);
-      resolve(reason === '' ? 0 : 1);
+      tell(reason);
+      resolve(1);
     };
     const socket = connect(socketPath);
-    socket.setTimeout(timeoutMs, () => end(`${socketPath}: no answer\n`));
+    socket.setTimeout(timeoutMs, () => fail(`${socketPath}: no answer\n`));
     socket.setEncoding('utf8');
-    socket.on('error', (error) => end(`${socketPath}: ${error.message}\n`));
+    socket.on('error', (error) => fail(`${socketPath}: ${error.message}\n`));
     socket.on('data', (text) => {
       answer += text;
     });
-    socket.on('end', () => end(/^HTTP\/1\.1 200 /.test(answer) ? '' : (answer.split('\r\n\r\n')[1] ?? answer)));
+    socket.on('end', () => {
+      if (/^HTTP\/1\.1 200 /.test(answer)) resolve(0);
+      else fail(answer.split('\r\n\r\n')[1] || answer || `${socketPath}: no answer\n`);
+    });
     socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   });
 }

@@ -233,7 +233,10 @@ requireCluster(
     await pulls.stop();
     expect(duringOutage).toBeGreaterThan(3);
     expect(pulls.failures).toEqual([]);
-    await productIsReady(scene.cluster);
+    // A caller who was never seen before; kube-proxy, too, has to find the API server again.
+    const token = await scene.pullToken();
+    const isServed = async () => (await pullThroughAgent('private/loop/manifests/v1', token)).status === 200;
+    await waitUntil({ what: 'new callers are served again', isReady: isServed });
   }, 150_000);
 
   test('with the centre away, what was granted is pulled, and everything when it is back', async () => {

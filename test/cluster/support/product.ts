@@ -26,7 +26,7 @@ export async function installProduct(cluster: Cluster, values: object = {}): Pro
 }
 
 /** Installs or upgrades the chart with exactly these values. */
-export async function applyChart(cluster: Cluster, values: object): Promise<void> {
+async function applyChart(cluster: Cluster, values: object): Promise<void> {
   const file = join(cluster.folder, 'values.json');
   await writeFile(file, JSON.stringify(values));
   const where = ['--namespace', productNamespace, '--create-namespace'];
