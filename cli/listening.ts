@@ -9,7 +9,7 @@ import { buildWebhook, type WebhookDependencies } from '../webhook/server.ts';
 import { type ListenAddress, listen } from './listen-address.ts';
 
 /** The API server and the agents are near: who takes longer is neither. */
-export const handshakeMs = 10_000;
+const handshakeMs = 10_000;
 
 /** A listener that is up, and how to end it. */
 export interface Listening {
@@ -42,23 +42,16 @@ export async function startHttps(
   parts: AsyncDisposableStack,
 ): Promise<Listening> {
   const options = { handshakeTimeout: handshakeMs, keepAliveTimeout: 75_000, maxHeaderSize: 65_536 };
-  let isDraining = false;
   const server = createServer(options, (request, response) => {
     // A connection that stays open would keep a draining server waiting.
-    if (isDraining) response.shouldKeepAlive = false;
+    if (!server.listening) response.shouldKeepAlive = false;
     onRequest?.(request, response);
   });
   parts.defer(hotReload(server, certificate));
   const drain = drainable(server);
   const listening = await listen(server, address);
   parts.defer(() => drain(0));
-  return {
-    address: listening,
-    drain: (graceMs) => {
-      isDraining = true;
-      return drain(graceMs);
-    },
-  };
+  return { address: listening, drain };
 }
 
 export async function startManagement(

@@ -1,11 +1,15 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
+
+/** Connections that have just been opened get this long for their first request. */
+const firstRequestMs = 500;
 
 /**
  * Prepares a server for its end. The function returned takes no new connection, lets answers under way end for at most
  * `graceMs`, and then cuts whatever is still there: also connections that never sent a whole request, or never ended
- * their TLS handshake, of which Node's own `closeAllConnections` knows nothing.
+ * their TLS handshake, of which Node's own `closeAllConnections` knows nothing. As soon as `server.listening` is false,
+ * answers should end their connections.
  */
 export function drainable(server: HttpServer | HttpsServer): (graceMs: number) => Promise<void> {
   const sockets = new Set<Socket>();
@@ -15,15 +19,28 @@ export function drainable(server: HttpServer | HttpsServer): (graceMs: number) =
   });
   return (graceMs) =>
     new Promise((resolve) => {
-      const idle = setInterval(() => server.closeIdleConnections(), 50);
+      const startedAt = performance.now();
+      const idle = setInterval(() => {
+        if (performance.now() - startedAt >= firstRequestMs) server.closeIdleConnections();
+      }, 50);
       const cut = setTimeout(() => {
-        // Reset, not ended: what is cut must not look whole to a caller that reads until the end.
-        for (const socket of sockets) socket.resetAndDestroy();
+        for (const socket of sockets) cutOff(socket);
       }, graceMs);
-      server.close(() => {
+      const onClose = (): void => {
         clearInterval(idle);
         clearTimeout(cut);
+        // Node's own close ends its timers as well.
+        server.close();
         resolve();
-      });
+      };
+      // Not Node's own close of an HTTP server, which cuts connections that have not sent their first request yet. And
+      // not before those have been taken that wait in the kernel: it resets them, whoever else listens on the port.
+      setImmediate(() => setImmediate(() => NetServer.prototype.close.call(server, onClose)));
     });
+}
+
+/** Reset, not ended: what is cut must not look whole to a caller that reads until the end. Unix sockets know no reset. */
+function cutOff(socket: Socket): void {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }

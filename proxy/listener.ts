@@ -38,25 +38,17 @@ const defaultIdleMs = 300_000;
  * a framework's share of a small request is more than ours (bench/README.md).
  */
 export function buildProxy(options: ProxyOptions): ProxyListener {
-  let isDraining = false;
   const server = createServer(
     { keepAliveTimeout: 75_000, headersTimeout: 30_000, maxHeaderSize: 32_768, requireHostHeader: true },
     (request, response) => {
       // A connection that stays open would keep a draining server waiting.
-      if (isDraining) response.shouldKeepAlive = false;
+      if (!server.listening) response.shouldKeepAlive = false;
       const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
       void answerCall(request, response, call, options);
     },
   );
   server.setTimeout(options.idleMs ?? defaultIdleMs);
-  const drain = drainable(server);
-  return {
-    server,
-    drain: (graceMs) => {
-      isDraining = true;
-      return drain(graceMs);
-    },
-  };
+  return { server, drain: drainable(server) };
 }
 
 const originOf = (request: IncomingMessage) => ({ address: request.socket.remoteAddress ?? '' });

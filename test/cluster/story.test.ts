@@ -162,8 +162,23 @@ function tell(version: ContainerdVersion): void {
     await eventSays(scene, 'private', /Failed to pull image/, 'plain');
   });
 
+  test('a pod that opts in by itself keeps its images where nobody keeps a pull secret, and says why', async () => {
+    const image = `${scene.registry.host}/${pulled}`;
+    const labels = { 'connectors.cpaas.io/proxy-inject': 'true' };
+    const lonely = podOf('lonely', image, { namespace: 'plain', metadata: { labels } });
+    await scene.apply(
+      plainNamespace('plain'),
+      ...connectorTo(scene.registry.origin, { namespace: 'plain', name: 'own' }),
+    );
+    await isReady(scene.cluster, 'plain', 'own');
+    await scene.apply(lonely);
+    const { spec, metadata } = await readPod(scene, 'lonely', 'plain');
+    expect(spec.containers[0]?.image).toBe(image);
+    expect(metadata.annotations?.['connectors.cpaas.io/decision']).toContain('NoPullIdentity');
+  });
+
   test('another label on a pod that runs restarts nothing', async () => {
-    await scene.cluster.kubectl(['label', '-n', namespace, 'pod/many', 'tier=front']);
+    await scene.cluster.kubectl(['label', '-n', namespace, 'pod/many', 'connectors.cpaas.io/proxy-inject=false']);
     await scene.cluster.kubectl(['annotate', '-n', namespace, 'pod/many', 'note=edited']);
     const { status } = await readPod(scene, 'many');
     expect(status?.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([0, 0]);

@@ -106,3 +106,59 @@ describe('an image', () => {
     expect(index.find(referenceOf('twin.example.com/x'), shared)?.rivals).toEqual([]);
   });
 });
+
+describe('an index that changes', () => {
+  const pool = connectors.concat([
+    connector('own/dot', 'https://twin.example.com/x'),
+    connector('kube-public/hub', 'https://docker.io'),
+  ]);
+  const images = [
+    'nginx',
+    'team/nginx',
+    'harbor.example.com/app',
+    'harbor.example.com/team/deep/app',
+    'twin.example.com/x',
+    'port.example.com:5000/app',
+    'shared.example.com/app',
+  ].map(referenceOf);
+  const answersOf = (index: ConnectorIndex<Matchable>) =>
+    images.map((image) => {
+      const found = index.find(image, scope);
+      return found && [found.connector, ...found.rivals].map(({ key }) => formatKey(key));
+    });
+
+  test('answers as one that was built of what is in it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(pool.length - 1), { maxLength: 60 }), (steps) => {
+        const index = new ConnectorIndex<Matchable>();
+        const present = new Set<Matchable>();
+        for (const step of steps) {
+          const chosen = pool[step] as Matchable;
+          if (present.delete(chosen)) index.delete(chosen);
+          else {
+            present.add(chosen);
+            index.add(chosen);
+          }
+        }
+        expect(answersOf(index)).toEqual(answersOf(new ConnectorIndex(present)));
+      }),
+    );
+  });
+
+  test('takes out the very object, and not one that is like it', () => {
+    const [old, young] = [connector('own/a', 'https://x.example.com'), connector('own/a', 'https://x.example.com')];
+    const index = new ConnectorIndex([old]);
+    index.delete(young);
+    expect(index.find(referenceOf('x.example.com/app'), scope)?.connector).toBe(old);
+    index.delete(old);
+    index.add(young);
+    expect(index.find(referenceOf('x.example.com/app'), scope)).toEqual({ connector: young, rivals: [] });
+  });
+
+  test('hears of what it does not have without harm', () => {
+    const index = new ConnectorIndex<Matchable>();
+    index.delete(connector('own/a', 'https://x.example.com'));
+    index.add({ key: { namespace: 'own', name: 'nowhere' }, address: { origin: '', registries: [], pathPrefix: '' } });
+    expect(answersOf(index).every((answer) => answer === undefined)).toBe(true);
+  });
+});

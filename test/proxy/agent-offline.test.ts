@@ -71,6 +71,17 @@ describe('with the centre away', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
+  test('a known caller waits a moment at most for one that hangs, and then no more for a while', async () => {
+    const { clock, centre, pull } = await openBoth();
+    await pull(manifest);
+    centre.fault.status = 'hanging';
+    clock.pass(30_000);
+    const startedAt = performance.now();
+    for (let at = 0; at < 20; at += 1) expect(await pull(manifest)).toMatchObject({ status: 200 });
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(asked(centre.requests)).toHaveLength(2);
+  });
+
   test('its pings of the base go on too', async () => {
     const { clock, centre, agent, token } = await openBoth();
     const ping = () => call(`${agent.origin}/v2/`, { headers: { authorization: `Bearer ${token}` } });

@@ -54,6 +54,7 @@ describe('draining', () => {
     const agent = new Agent({ keepAlive: true });
     const response = await open(proxy.url(`team/app/blobs/${digest}`), agent);
     const drained = proxy.proxy.drain(aMinuteMs);
+    await expect.poll(() => proxy.proxy.server.listening).toBe(false);
     expect(await call(proxy.url('team/app/manifests/v1'))).toMatchObject({
       status: undefined,
       failure: 'ECONNREFUSED',
@@ -81,12 +82,33 @@ describe('draining', () => {
     await closed;
   });
 
+  test('does not cut a connection that was opened a moment ago, before its first request', async () => {
+    const early = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
+    await once(proxy.proxy.server, 'connection');
+    const drained = proxy.proxy.drain(aMinuteMs);
+    await expect.poll(() => proxy.proxy.server.listening, { interval: 5 }).toBe(false);
+    early.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const answer = (await early.toArray()).join('');
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    await drained;
+  });
+
+  test('takes the connections that wait in the kernel', async () => {
+    const early = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
+    early.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const drained = proxy.proxy.drain(aMinuteMs);
+    expect((await early.toArray()).join('')).toMatch(/^HTTP\/1\.1 200 /);
+    await drained;
+  });
+
   test('ends a connection with the answer to a request that came while draining', async () => {
     const socket = connect(proxy.port, '127.0.0.1');
     const path = new URL(proxy.url(`team/app/blobs/${digest}`)).pathname;
     socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await registry.arrival(({ url }) => url.includes('/blobs/'));
     const drained = proxy.proxy.drain(aMinuteMs);
+    await expect.poll(() => proxy.proxy.server.listening).toBe(false);
     const second = once(proxy.proxy.server, 'request');
     socket.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await second;

@@ -101,12 +101,12 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
     onError: (error) => errors.push(error),
     now,
   });
-  /** Answers every request instead, while it is set. */
-  const fault: { status: number | undefined } = { status: undefined };
+  /** Answers every request instead, while it is set; or nothing does. */
+  const fault: { status: number | 'hanging' | undefined } = { status: undefined };
   const server = createServer({ key: serving.key, cert: serving.cert, maxHeaderSize: 65_536 }, (request, response) => {
     requests.push(`${request.method} ${request.url}`);
     if (fault.status === undefined) api(request, response);
-    else response.writeHead(fault.status).end('no words of ours');
+    else if (fault.status !== 'hanging') response.writeHead(fault.status).end('no words of ours');
   });
   const { port, kill } = await listenOn(server);
   const close = async () => {
