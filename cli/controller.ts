@@ -18,7 +18,7 @@ import type { ControllerSettings } from './controller-settings.ts';
 import { lead } from './leading.ts';
 import { formatListenAddress, listen } from './listen-address.ts';
 import { type Listening, startHttps, startManagement, startWebhook } from './listening.ts';
-import { observeProxy } from './observe.ts';
+import { observeProxy, observeWebhook } from './observe.ts';
 
 /** A Secret that cannot be read keeps nobody from becoming ready for longer than this. */
 const syncGraceMs = 20_000;
@@ -137,10 +137,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
       pullSecretName: settings.pullIdentity === 'secret' ? defaultPullSecretName : undefined,
       agentless: settings.agentless,
       logger: log,
-      onDecision: ({ images }) => {
-        for (const { reason } of images) metrics.reviewedImages.inc({ reason });
-      },
-      onAnswer: (seconds) => metrics.reviewSeconds.observe(seconds),
+      ...observeWebhook(metrics),
     },
     certificate,
     settings.webhook,

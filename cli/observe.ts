@@ -2,6 +2,7 @@ import { formatKey } from '../connectors/address.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Operation, OperationObserver } from '../proxy/operation.ts';
+import type { WebhookDependencies } from '../webhook/server.ts';
 
 /** Codes that say what a caller did wrong; they are worth a line, but not a warning. */
 const callersOwn: ReadonlySet<string> = new Set([
@@ -24,9 +25,25 @@ export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
       if (operation.endpoint === 'base') log.debug(line, 'ping');
       else audit.info(line, 'pull');
     } else {
-      log[callersOwn.has(error) ? 'info' : 'warn']({ ...line, error, reason: reasonOf(cause) }, 'request failed');
+      log[levelOf(error)]({ ...line, error, reason: reasonOf(cause) }, 'request failed');
     }
     if (error === 'INTERNAL') log.error({ err: cause }, 'unexpected error');
+  };
+}
+
+/** Every client begins without its token, and sends it when it is asked for. */
+function levelOf(error: string): 'debug' | 'info' | 'warn' {
+  if (error === 'TOKEN_REQUIRED') return 'debug';
+  return callersOwn.has(error) ? 'info' : 'warn';
+}
+
+/** The figures of a webhook's decisions. */
+export function observeWebhook(metrics: Metrics): Required<Pick<WebhookDependencies, 'onDecision' | 'onAnswer'>> {
+  return {
+    onDecision: ({ images }) => {
+      for (const { reason } of images) metrics.reviewedImages.inc({ reason });
+    },
+    onAnswer: (seconds) => metrics.reviewSeconds.observe(seconds),
   };
 }
 

@@ -14,7 +14,7 @@ import { buildProxy } from '../proxy/listener.ts';
 import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
 import { type Listening, startManagement, startWebhook } from './listening.ts';
-import { observeProxy } from './observe.ts';
+import { observeProxy, observeWebhook } from './observe.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
 
 /** A running standalone process: webhook, proxy and management in one. */
@@ -48,10 +48,7 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
       proxyHost: imageHost,
       pullSecretName: defaultPullSecretName,
       logger: log,
-      onDecision: ({ images }) => {
-        for (const { reason } of images) metrics.reviewedImages.inc({ reason });
-      },
-      onAnswer: (seconds) => metrics.reviewSeconds.observe(seconds),
+      ...observeWebhook(metrics),
     },
     certificate,
     settings.webhook,

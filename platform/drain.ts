@@ -17,25 +17,28 @@ export function drainable(server: HttpServer | HttpsServer): (graceMs: number) =
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
+  const drain = (graceMs: number, resolve: () => void): void => {
+    // Not Node's own close of an HTTP server, which cuts connections that have not sent their first request yet.
+    NetServer.prototype.close.call(server, () => {
+      clearTimeout(firstRequests);
+      clearInterval(idle);
+      clearTimeout(cut);
+      // It ends timers as well.
+      server.close();
+      resolve();
+    });
+    let idle: NodeJS.Timeout | undefined;
+    const firstRequests = setTimeout(() => {
+      idle = setInterval(() => server.closeIdleConnections(), 50);
+    }, firstRequestMs);
+    const cut = setTimeout(() => {
+      for (const socket of sockets) cutOff(socket);
+    }, graceMs);
+  };
   return (graceMs) =>
     new Promise((resolve) => {
-      const startedAt = performance.now();
-      const idle = setInterval(() => {
-        if (performance.now() - startedAt >= firstRequestMs) server.closeIdleConnections();
-      }, 50);
-      const cut = setTimeout(() => {
-        for (const socket of sockets) cutOff(socket);
-      }, graceMs);
-      const onClose = (): void => {
-        clearInterval(idle);
-        clearTimeout(cut);
-        // Node's own close ends its timers as well.
-        server.close();
-        resolve();
-      };
-      // Not Node's own close of an HTTP server, which cuts connections that have not sent their first request yet. And
-      // not before those have been taken that wait in the kernel: it resets them, whoever else listens on the port.
-      setImmediate(() => setImmediate(() => NetServer.prototype.close.call(server, onClose)));
+      // Connections that wait in the kernel are taken first: it resets them with the listener, whoever else has the port.
+      setImmediate(() => setImmediate(() => drain(graceMs, resolve)));
     });
 }
 

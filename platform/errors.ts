@@ -3,6 +3,7 @@
  * (distribution-spec, «Error Codes») and the HTTP status.
  */
 export const ociErrors = {
+  TOKEN_REQUIRED: ['UNAUTHORIZED', 401],
   CALLER_UNKNOWN: ['UNAUTHORIZED', 401],
   AGENT_UNKNOWN: ['UNAUTHORIZED', 401],
   CALLER_LIMITED: ['TOOMANYREQUESTS', 429],

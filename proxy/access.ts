@@ -32,7 +32,7 @@ export interface Admission {
 
 /** Decides who may do what, wherever that is known. */
 export interface Access {
-  /** @throws ProxyError CALLER_UNKNOWN, CALLER_LIMITED or ACCESS_UNAVAILABLE */
+  /** @throws ProxyError TOKEN_REQUIRED, CALLER_UNKNOWN, CALLER_LIMITED or ACCESS_UNAVAILABLE */
   identify(call: Call, signal: AbortSignal): Promise<Caller>;
   /** @throws ProxyError as `identify`; ACCESS_DENIED, CONNECTOR_UNKNOWN or CONNECTOR_UNUSABLE */
   admit(want: AccessWant, signal: AbortSignal): Promise<Admission>;
@@ -73,11 +73,10 @@ const refuse = (code: ProxyErrorCode, message: string, { name }: Caller): ProxyE
 
 /** What a caller is told whose token is missing, or nobody's. */
 export function unknownCaller(token: string | undefined): ProxyError {
+  if (token !== undefined) return new ProxyError('CALLER_UNKNOWN', 'the token is not known here');
   const message =
-    token === undefined
-      ? 'a token is needed: send it as the password of Basic authentication, with any user name, or as Bearer'
-      : 'the token is not known here';
-  return new ProxyError('CALLER_UNKNOWN', message);
+    'a token is needed: send it as the password of Basic authentication, with any user name, or as Bearer';
+  return new ProxyError('TOKEN_REQUIRED', message);
 }
 
 /** A key for caches of what was decided about a want; the token goes in by its digest. */

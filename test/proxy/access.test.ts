@@ -41,7 +41,7 @@ test('who is known and may is let in, with the connector as it is now', async ()
 
 describe('refused is', () => {
   test.each<[string, Partial<AccessWant>, KnownCaller['may'], object]>([
-    ['who has no token', { token: undefined }, () => true, { code: 'CALLER_UNKNOWN', caller: undefined }],
+    ['who has no token', { token: undefined }, () => true, { code: 'TOKEN_REQUIRED', caller: undefined }],
     ['who is nobody', { token: 'other' }, () => true, { code: 'CALLER_UNKNOWN', caller: undefined }],
     [
       'who may not',

@@ -100,9 +100,10 @@ describe('an agent that fell', () => {
       ['one that nobody knows', makeToken()],
     ];
     for (const [what, token] of tokens) {
+      const code = token === undefined ? 'TOKEN_REQUIRED' : 'CALLER_UNKNOWN';
       const grant = await post('/v1/grants', { ...question, token });
-      expect({ what, ...grant }).toMatchObject({ what, status: 401, code: 'CALLER_UNKNOWN' });
-      expect(await post('/v1/callers', { token })).toMatchObject({ status: 401, code: 'CALLER_UNKNOWN' });
+      expect({ what, ...grant }).toMatchObject({ what, status: 401, code });
+      expect(await post('/v1/callers', { token })).toMatchObject({ status: 401, code });
     }
     expect(registry.requests).toEqual([]);
   });

@@ -116,8 +116,6 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
   return { port, requests, exchanges, operations, errors, fault, kill, close, [Symbol.asyncDispose]: close };
 }
 
-export type Centre = Awaited<ReturnType<typeof startCentre>>;
-
 /** Listens on a free port; `kill` takes the server and its connections away. */
 async function listenOn(server: ReturnType<typeof createTcpServer>) {
   const sockets = new Set<Socket>();
@@ -231,5 +229,3 @@ export async function startAgent({ port, ca, token, now = Date.now, observer, tr
     [Symbol.asyncDispose]: close,
   };
 }
-
-export type Agent = Awaited<ReturnType<typeof startAgent>>;
