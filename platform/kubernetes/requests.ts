@@ -165,10 +165,14 @@ export function subjectOf(call: Pick<ApiCall, 'resource' | 'key' | 'path'> & { v
 
 /** Certificates and authorities as they are when the connection is made. */
 function connectorFor({ access }: ApiRequestsOptions): buildConnector.connector {
+  const connectWith = async (...[target, callback]: Parameters<buildConnector.connector>): Promise<void> => {
+    const { tls } = await access();
+    // Throws where a certificate cannot be read, as one that is just being replaced.
+    buildConnector({ ...tls, allowH2: false, timeout: 10_000, keepAlive: true })(target, callback);
+  };
   return (target, callback) => {
-    access().then(
-      ({ tls }) => buildConnector({ ...tls, allowH2: false, timeout: 10_000, keepAlive: true })(target, callback),
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    connectWith(target, callback).catch((error: unknown) =>
+      callback(error instanceof Error ? error : new Error(String(error)), null),
     );
   };
 }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { KubernetesError, openKubernetesClient } from '../../../platform/kubernetes/client.ts';
 import { resources } from '../../../platform/kubernetes/object.ts';
@@ -93,6 +93,16 @@ describe('requests', () => {
     const error = failureOf(scripted.client.create(resources.secrets, secret));
     expect(await error).toMatchObject({ status: 0, reason: 'Unreachable' });
     expect((await error).message).toBe('create secrets demo/harbor: no answer from the API server (ETIMEDOUT)');
+  });
+
+  test('fail when there is no connection to be made with what the kubeconfig holds', async () => {
+    await using api = await startScriptedApi((_, response) => sendJson(response, 200, secret));
+    const kubeconfig = `${api.kubeconfig}-broken`;
+    const text = await readFile(api.kubeconfig, 'utf8');
+    const broken = Buffer.from('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n').toString('base64');
+    await writeFile(kubeconfig, text.replace('"token-file"', `"client-certificate-data":"${broken}","token-file"`));
+    await using client = await openKubernetesClient({ kubeconfig });
+    expect(await failureOf(client.create(resources.secrets, secret))).toMatchObject({ reason: 'Unreachable' });
   });
 
   test('end with the reason of the signal that ended them, also while they wait', async () => {
