@@ -1,3 +1,5 @@
+import { unlessAborted } from './unless-aborted.ts';
+
 /**
  * Concurrent equal wants share one run. A run is aborted only when everybody who waits for it has gone, so that one
  * caller's departure costs the others nothing. Results are not kept.
@@ -13,13 +15,9 @@ export class SharedFlight<T> {
     signal.throwIfAborted();
     const flight = this.#flights.get(key) ?? this.#begin(key, start);
     flight.waiting += 1;
-    const departure = Promise.withResolvers<never>();
-    const onAbort = (): void => departure.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
     try {
-      return await Promise.race([flight.result, departure.promise]);
+      return await unlessAborted(flight.result, signal);
     } finally {
-      signal.removeEventListener('abort', onAbort);
       flight.waiting -= 1;
       if (flight.waiting === 0) {
         if (this.#flights.get(key) === flight) this.#flights.delete(key);

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../unless-aborted.ts';
 import { type KubernetesObject, keyOf, keyText, type ObjectKey, type Resource } from './object.ts';
 import { reflect } from './reflector.ts';
 import { realTimers, type Timers } from './timers.ts';
@@ -79,16 +80,8 @@ class WatchingInformer<T extends KubernetesObject> implements Informer<T> {
   }
 
   async synced(signal?: AbortSignal): Promise<void> {
-    if (signal === undefined) return this.#firstList.promise;
-    signal.throwIfAborted();
-    const departure = Promise.withResolvers<never>();
-    const onAbort = (): void => departure.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await Promise.race([this.#firstList.promise, departure.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    const { promise } = this.#firstList;
+    await (signal === undefined ? promise : unlessAborted(promise, signal));
   }
 
   get(key: ObjectKey): T | undefined {

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import type { Readable } from 'node:stream';
+import { unlessAborted } from '../unless-aborted.ts';
 import type { ApiAccess } from './access.ts';
 import { withDeadline } from './deadline.ts';
 import { statusError } from './error.ts';
@@ -87,7 +88,11 @@ export class WatchConnections {
   /** The stream, once its headers say that it is a watch. */
   async #answer(stream: ClientHttp2Stream, subject: string, signal: AbortSignal): Promise<Readable> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; retryAfter: string | undefined }>();
-    const onAbort = (): void => reject(signal.reason);
+    const onAbort = (): void => {
+      reject(signal.reason);
+      // What is left of a refusal is not waited for either.
+      stream.destroy();
+    };
     signal.addEventListener('abort', onAbort, { once: true });
     stream.on('error', reject);
     stream.once('close', () => reject(new Error('the connection was closed')));
@@ -122,7 +127,7 @@ export class WatchConnections {
       this.#opening ??= this.#connect().finally(() => {
         this.#opening = undefined;
       });
-      await this.#opening;
+      await unlessAborted(this.#opening, signal);
     }
   }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Http2ServerResponse } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { type KubernetesClient, openKubernetesClient, type WatchEvent } from '../../../platform/kubernetes/client.ts';
@@ -126,6 +126,32 @@ describe('a watch', () => {
   test('fails when its headers do not come in time', async () => {
     await using scripted = await openScripted(() => {}, { timeoutMs: 50 });
     await expect(watch(scripted.client).ended).rejects.toMatchObject({ status: 0 });
+  });
+
+  test('fails in time when a refusal begins and does not end', async () => {
+    await using scripted = await openScripted((_, response) => response.stream.respond({ ':status': 503 }), {
+      timeoutMs: 50,
+    });
+    await expect(watch(scripted.client).ended).rejects.toMatchObject({ status: 503 });
+  });
+
+  test('ends with the signal while its connection is being made, and others go on waiting for it', async () => {
+    await using api = await startScriptedApi((_, response) => void response.write(line));
+    const held = Promise.withResolvers<Socket>();
+    await using network = createTcpServer((near) => held.resolve(near.pause()));
+    await new Promise<void>((resolve) => network.listen(0, '127.0.0.1', resolve));
+    const kubeconfig = await api.kubeconfigAt((network.address() as AddressInfo).port);
+    await using client = await openKubernetesClient({ kubeconfig });
+    const abort = new AbortController();
+    const leaving = watch(client, abort.signal);
+    const staying = watch(client);
+    const near = await held.promise;
+    const reason = new Error('enough');
+    abort.abort(reason);
+    await expect(leaving.ended).rejects.toBe(reason);
+    const far = connect(api.port, '127.0.0.1');
+    near.pipe(far).pipe(near);
+    await staying.arrived;
   });
 
   test('fails at once when nobody listens', async () => {
