@@ -88,7 +88,9 @@ class LeaseElection implements LeaderElection {
     while (!signal.aborted) {
       const askedAt = this.#timers.now();
       const isHeld = await this.#attempt(signal);
-      if (isHeld) await this.#lead(askedAt);
+      // Whoever is told to end just as it gets the lease must not begin: nobody would tell it again.
+      if (isHeld && signal.aborted) await this.#release();
+      else if (isHeld) await this.#lead(askedAt);
       else await sleepWith(this.#timers, this.#candidateWaitMs(), signal).catch(() => {});
     }
   }

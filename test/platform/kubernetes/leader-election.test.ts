@@ -133,6 +133,28 @@ describe('leader election', () => {
     expect([holder(), timers.waits]).toEqual(['', []]);
   });
 
+  test('a candidate that is closed just as it gets the lease gives it back, and never leads', async () => {
+    const { store, timers, log, lease } = makeArena();
+    const client = store.client();
+    const options = { namespace: 'ns', name: 'lease', identity: 'a', timers };
+    const election = startLeaderElection({
+      ...options,
+      client: {
+        ...client,
+        create: async (...args) => {
+          const created = await client.create(...args);
+          closing = election.close();
+          return created;
+        },
+      },
+      onStarted: () => void log.push('started'),
+    });
+    let closing: Promise<void> | undefined;
+    await settle();
+    await closing;
+    expect([log, lease()?.holderIdentity]).toEqual([[], '']);
+  });
+
   test('refuses times that would let two lead', () => {
     const options = { client: new ObjectStore().client(), namespace: 'ns', name: 'lease', identity: 'a' };
     const start = () => startLeaderElection({ ...options, leaseMs: 10_000, renewMs: 10_000, onStarted: () => {} });
