@@ -44,8 +44,10 @@ const bodyLengthMax = 262_144;
 export function buildAgentApi(options: AgentApiOptions): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     answer(request, response, options).catch((error: unknown) => {
+      // The agent went away, as one does whose pull was cancelled: that is no failure, and nobody is left to tell.
+      if (response.destroyed) return;
       if (!(error instanceof ProxyError)) options.onError(error);
-      if (response.headersSent || response.destroyed) return void response.destroy();
+      if (response.headersSent) return void response.destroy();
       const refusal =
         error instanceof ProxyError ? error : new ProxyError('INTERNAL', 'the centre failed; its log has more');
       // What is relayed goes on to a registry client as it is.
