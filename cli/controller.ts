@@ -1,4 +1,5 @@
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
+import { callerAudience, pullSecretName } from '../connectors/pull-identity.ts';
 import { openSharedCertificate, servingNames } from '../controller/serving-certificate.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
@@ -8,11 +9,10 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts';
 import { localAccess } from '../proxy/access.ts';
 import { AccessReviews } from '../proxy/access-reviews.ts';
 import { buildAgentApi } from '../proxy/agent-api.ts';
-import { agentAudience, callerAudience } from '../proxy/agent-protocol.ts';
+import { agentAudience } from '../proxy/agent-protocol.ts';
 import { clusterCallers } from '../proxy/cluster-callers.ts';
 import { answerCall, buildProxy, type ProxyOptions } from '../proxy/listener.ts';
 import { TokenReviews } from '../proxy/token-reviews.ts';
-import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import { type ClusterObjects, openClusterObjects } from './cluster-objects.ts';
 import type { ControllerSettings } from './controller-settings.ts';
 import { lead } from './leading.ts';
@@ -134,7 +134,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
     {
       store: objects.store,
       proxyHost: settings.imageHost,
-      pullSecretName: settings.pullIdentity === 'secret' ? defaultPullSecretName : undefined,
+      pullSecretName: settings.pullIdentity === 'secret' ? pullSecretName : undefined,
       agentless: settings.agentless,
       logger: log,
       ...observeWebhook(metrics),

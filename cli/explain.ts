@@ -5,6 +5,7 @@ import type { ResolvedConnector } from '../connectors/connector.ts';
 import { openFolderStore } from '../connectors/folder-store.ts';
 import { type ImageReference, parseImageReference, repositoryOf } from '../connectors/image-reference.ts';
 import { injectLabel } from '../connectors/labels.ts';
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import { isWithinPath } from '../connectors/registry-address.ts';
 import { ask, headerOf } from '../credentials/ask.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
@@ -14,7 +15,6 @@ import type { ProxySettings } from '../platform/environment-proxy.ts';
 import { connectorAnnotation } from '../webhook/annotations.ts';
 import { type Decision, type ImageDecision, isProxied } from '../webhook/decision.ts';
 import { mutatePod } from '../webhook/mutate-pod.ts';
-import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import { manifests, namespace, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import type { Output } from './output.ts';
@@ -99,7 +99,7 @@ function decideWith(
     subresource: '',
     namespace,
     catalogue,
-    settings: { proxyHost: imageHost, pullSecretName: defaultPullSecretName },
+    settings: { proxyHost: imageHost, pullSecretName },
   });
 }
 

@@ -5,10 +5,10 @@ import { formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import { openFolderStore } from '../connectors/folder-store.ts';
 import { injectLabel } from '../connectors/labels.ts';
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import type { Decision } from '../webhook/decision.ts';
 import { describeSlot } from '../webhook/images.ts';
 import { type MutationSettings, mutatePod } from '../webhook/mutate-pod.ts';
-import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import { objectOf, type RawObject, textOf } from '../webhook/raw.ts';
 import { manifests, namespace, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
@@ -65,7 +65,7 @@ function mutateObject(object: RawObject, settings: MutateSettings, catalogue: Co
   const name = `${textOf(object['kind']) ?? 'object'}/${called}`;
   if (object['kind'] !== 'Pod') return { name, before: object, decision: undefined };
   const namespace = settings.namespace ?? textOf(metadata['namespace']) ?? 'default';
-  const webhook: MutationSettings = { proxyHost: settings.imageHost, pullSecretName: defaultPullSecretName };
+  const webhook: MutationSettings = { proxyHost: settings.imageHost, pullSecretName };
   const decision = mutatePod({
     pod: object,
     operation: 'CREATE',

@@ -3,6 +3,7 @@ import { openServingCertificate, type ServingCertificate } from '../certs/servin
 import { formatKey } from '../connectors/address.ts';
 import { type FolderStore, openFolderStore } from '../connectors/folder-store.ts';
 import { formatProblem } from '../connectors/manifest.ts';
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -11,7 +12,6 @@ import { localAccess } from '../proxy/access.ts';
 import { type CallerSource, everyone } from '../proxy/caller.ts';
 import { openCallersFile } from '../proxy/callers-file.ts';
 import { buildProxy } from '../proxy/listener.ts';
-import { defaultPullSecretName } from '../webhook/pull-secret.ts';
 import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
 import { type Listening, startManagement, startWebhook } from './listening.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
@@ -46,7 +46,7 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
     {
       store,
       proxyHost: imageHost,
-      pullSecretName: defaultPullSecretName,
+      pullSecretName,
       logger: log,
       ...observeWebhook(metrics),
     },

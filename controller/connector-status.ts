@@ -3,6 +3,7 @@ import { connectorHost, connectorPath, imageAddress } from '../connectors/addres
 import type { ConnectorProblem, ResolvedConnector } from '../connectors/connector.ts';
 import { ignoredFields } from '../connectors/ignored-fields.ts';
 import { formatField } from '../connectors/manifest.ts';
+import { callerAudience } from '../connectors/pull-identity.ts';
 import type { Connector, ConnectorClass } from '../connectors/schema.ts';
 import {
   type Condition,
@@ -19,8 +20,6 @@ import { isAboutCa, type ProbePlan, planProbes, problemVerdict, type Verdict, ve
 const resolverAnnotation = 'connectors.cpaas.io/proxy-resolver';
 /** False for a spec that cannot be used whatever else there is. */
 const specValidCondition = 'SpecValid';
-/** Audience of the service account tokens that the proxy takes. */
-const audience = 'oci-connector';
 
 /** What the registry was found to be, by probes of the connector as it is. */
 export interface ProbeVerdicts {
@@ -78,7 +77,7 @@ function proxyOf(
   const host = `http://${connectorHost(key, clusterDomain)}`;
   const isPathForm = connectorClass?.metadata.annotations?.[resolverAnnotation] === 'path';
   const url = isPathForm ? `${host}/${connectorPath(key)}` : host;
-  const httpAddress = { ...previous.proxy?.httpAddress, url, audience, name: 'http' };
+  const httpAddress = { ...previous.proxy?.httpAddress, url, audience: callerAudience, name: 'http' };
   return { httpAddress, nodeAddress: imageAddress(imageHost, key) };
 }
 

@@ -1,3 +1,4 @@
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import type { DeleteOptions, KubernetesClient } from '../platform/kubernetes/client.ts';
 import type { KubernetesObject, ObjectKey, Resource } from '../platform/kubernetes/object.ts';
 import { resources } from '../platform/kubernetes/object.ts';
@@ -13,7 +14,6 @@ import {
 import {
   emptyPullSecret,
   type PullSecret,
-  pullSecretName,
   pullSecretType,
   type RawSecret,
   renewalReason,

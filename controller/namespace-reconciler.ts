@@ -1,3 +1,4 @@
+import { callerAudience } from '../connectors/pull-identity.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
 import type { EventRecorder } from '../platform/kubernetes/events.ts';
 import type { Informer } from '../platform/kubernetes/informer.ts';
@@ -99,7 +100,7 @@ export function startNamespaceReconciler(options: NamespaceReconcilerOptions): N
   return { ...whileLeading(options, parts), sweep };
 }
 
-const defaults = { audience: 'oci-connector', tokenSeconds: 3600, clusterRole: 'connector-puller' };
+const defaults = { audience: callerAudience, tokenSeconds: 3600, clusterRole: 'connector-puller' };
 
 /** The queue repeats what fails; asking again at each sweep would undo its waits. */
 function sweeper(pullSecrets: Informer<PullSecret>, now: () => number, add: (namespace: string | undefined) => void) {

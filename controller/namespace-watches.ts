@@ -1,10 +1,11 @@
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
 import { type Informer, startInformer } from '../platform/kubernetes/informer.ts';
 import { type KubernetesObject, type Resource, resources } from '../platform/kubernetes/object.ts';
 import type { Logger } from '../platform/logger.ts';
 import { pullerName } from './namespace-objects.ts';
 import type { Seen } from './namespace-opt-in.ts';
-import { type PullSecret, pullSecretName, toPullSecret } from './pull-secret.ts';
+import { type PullSecret, toPullSecret } from './pull-secret.ts';
 
 export interface OurObjects {
   readonly accounts: Informer<KubernetesObject>;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { pullSecretName } from '../connectors/pull-identity.ts';
 import type { KubernetesObject } from '../platform/kubernetes/object.ts';
 import { managedLabels } from './namespace-objects.ts';
 
-/** In each namespace that opted in: what the kubelet shows for the pulls of its pods. */
-export const pullSecretName = 'oci-connector-pull';
+export { pullSecretName };
 export const pullSecretType = 'kubernetes.io/dockerconfigjson';
 
 /** Anything but empty: some clients refuse an entry without a user. The proxy reads the token alone. */

@@ -10,6 +10,8 @@ import { isRepository } from '../connectors/image-reference.ts';
 import type { Grant } from '../credentials/grant.ts';
 import { isProxyErrorCode, ProxyError } from '../platform/errors.ts';
 
+export { callerAudience } from '../connectors/pull-identity.ts';
+
 export const grantsPath = '/v1/grants';
 export const callersPath = '/v1/callers';
 export const selfPath = '/v1/agents/self';
@@ -18,8 +20,6 @@ export const relayPath = '/v1/relay';
 export const callerTokenHeader = 'oci-connector-caller-token';
 /** Audience of the agents' own tokens, which no caller's token can be for. */
 export const agentAudience = 'oci-connector-agent';
-/** Audience of callers' tokens. */
-export const callerAudience = 'oci-connector';
 
 const connectorKey = z.object({
   namespace: z.string().refine(isNamespaceName),

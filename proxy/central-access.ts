@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
+import { callerAudience } from '../connectors/pull-identity.ts';
 import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { inTime } from '../platform/in-time.ts';
@@ -9,7 +10,6 @@ import { SharedFlight } from '../platform/shared-flight.ts';
 import { type Access, type AccessWant, type Admission, admissionKey, type Call, unknownCaller } from './access.ts';
 import {
   callerAnswer,
-  callerAudience,
   callersPath,
   callerTokenHeader,
   type GrantAnswer,

@@ -1,8 +1,5 @@
 import { isObject, listOf, type RawObject } from './raw.ts';
 
-/** The Secret that controllers keep in each namespace that opted in. */
-export const defaultPullSecretName = 'oci-connector-pull';
-
 const field = 'imagePullSecrets';
 
 /** Whether pulls of the pod are identified: by the pull secret, or by the kubelet, which needs none (`name` undefined). */

@@ -1,0 +1,8 @@
+/*
+ * How the pulls of pods are identified, in the names that webhook, controller and proxy agree on.
+ */
+
+/** In each namespace that opted in: the Secret that the kubelet shows for the pulls of its pods. */
+export const pullSecretName = 'oci-connector-pull';
+/** Audience of the service account tokens that the proxy takes. */
+export const callerAudience = 'oci-connector';
