@@ -14,13 +14,13 @@ import { ConnectorProber, type ProbeReport, type ProbeSubject } from './connecto
 import {
   connectorOfService,
   ensureConnectorService,
-  managedSelector,
   type Service,
   serviceNameOf,
   slimService,
 } from './connector-service.ts';
 import { type ConnectorFacts, connectorStatus } from './connector-status.ts';
 import { ConnectorStatusWriter } from './connector-status-writer.ts';
+import { managedSelector, reportingController } from './ownership.ts';
 import type { ProbeLanesOptions } from './probe-lanes.ts';
 import { type LeadingOptions, type Reconciler, whileLeading } from './reconciler.ts';
 
@@ -71,7 +71,6 @@ export interface ConnectorReconcilerOptions extends LeadingOptions {
 }
 
 const tickMs = 1_000;
-const reportingController = 'connectors.cpaas.io/oci-connector';
 /** What may come a moment later, from the same `kubectl apply`. */
 const gaps: ReadonlySet<string> = new Set(['SecretNotFound', 'ConnectorClassNotFound']);
 

@@ -3,7 +3,7 @@ import { connectorApiVersion } from '../connectors/schema.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
 import { KubernetesError } from '../platform/kubernetes/error.ts';
 import { type KubernetesObject, type OwnerReference, resources } from '../platform/kubernetes/object.ts';
-import { isOurs, managedLabels } from './namespace-objects.ts';
+import { isOurs, managedLabels } from './ownership.ts';
 import { type Verdict, verdictOf } from './probe-plan.ts';
 
 /** A Connector as the owner of its Service. */
@@ -17,11 +17,6 @@ export interface Service extends KubernetesObject {
 }
 
 type ServiceClient = Pick<KubernetesClient, 'get' | 'create' | 'replace'>;
-
-/** Selects the Services that are ours, and whatever else we manage. */
-export const managedSelector = Object.entries(managedLabels)
-  .map(([name, value]) => `${name}=${value}`)
-  .join(',');
 
 /** As much of a Service as is compared and written back; there may be one for each of 10,000 connectors. */
 export function slimService({ apiVersion, kind, metadata, spec }: Service): Service {

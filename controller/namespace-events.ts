@@ -1,5 +1,6 @@
 import type { EventRecorder } from '../platform/kubernetes/events.ts';
 import type { KubernetesObject, Resource } from '../platform/kubernetes/object.ts';
+import { reportingController } from './ownership.ts';
 
 type Events = Pick<EventRecorder, 'record'>;
 
@@ -24,6 +25,6 @@ function report(events: Events, namespace: string, reason: string, note: string)
   return events.record({
     regarding: { apiVersion: 'v1', kind: 'Namespace', name: namespace, namespace },
     ...{ type: 'Warning', reason, action: 'OptIn', note },
-    reportingController: 'connectors.cpaas.io/oci-connector',
+    reportingController,
   });
 }

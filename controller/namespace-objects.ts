@@ -1,19 +1,9 @@
 import { injectLabel } from '../connectors/labels.ts';
 import { type KubernetesObject, type Resource, resources } from '../platform/kubernetes/object.ts';
+import { managedLabels } from './ownership.ts';
 
 /** Account and RoleBinding in each namespace that opted in. */
 export const pullerName = 'oci-connector-puller';
-
-/** Owns the fields that we write, for server-side apply. */
-export const fieldManager = 'oci-connector';
-
-const managedBy = 'app.kubernetes.io/managed-by';
-export const managedLabels: Readonly<Record<string, string>> = { [managedBy]: 'oci-connector' };
-
-/** Whether we made it. What is not ours is never changed and never removed. */
-export function isOurs(object: KubernetesObject): boolean {
-  return object.metadata.labels?.[managedBy] === managedLabels[managedBy];
-}
 
 /** Whether the namespace wants its pods' images rewritten, and so needs to identify their pulls. */
 export function hasOptedIn(namespace: KubernetesObject): boolean {

@@ -3,14 +3,8 @@ import type { DeleteOptions, KubernetesClient } from '../platform/kubernetes/cli
 import type { KubernetesObject, ObjectKey, Resource } from '../platform/kubernetes/object.ts';
 import { resources } from '../platform/kubernetes/object.ts';
 import { requestToken } from '../platform/kubernetes/token-request.ts';
-import {
-  type FixedObject,
-  fieldManager,
-  isOurs,
-  pullerAccount,
-  pullerName,
-  pullerRoleBinding,
-} from './namespace-objects.ts';
+import { type FixedObject, pullerAccount, pullerName, pullerRoleBinding } from './namespace-objects.ts';
+import { fieldManager, isOurs } from './ownership.ts';
 import {
   emptyPullSecret,
   type PullSecret,

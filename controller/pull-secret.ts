@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { pullSecretName } from '../connectors/pull-identity.ts';
 import type { KubernetesObject } from '../platform/kubernetes/object.ts';
-import { managedLabels } from './namespace-objects.ts';
+import { managedLabels } from './ownership.ts';
 
 export { pullSecretName };
 export const pullSecretType = 'kubernetes.io/dockerconfigjson';

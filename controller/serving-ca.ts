@@ -1,5 +1,5 @@
 import { type KubernetesObject, resources } from '../platform/kubernetes/object.ts';
-import { fieldManager, managedLabels } from './namespace-objects.ts';
+import { fieldManager, managedLabels } from './ownership.ts';
 import type { Reconciler } from './reconciler.ts';
 import { type ServingPublisherOptions, startServingPublisher } from './serving-publisher.ts';
 

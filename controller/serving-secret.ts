@@ -1,7 +1,7 @@
 import type { CertificateStore } from '../certs/certificate-store.ts';
 import { type KubernetesClient, KubernetesError } from '../platform/kubernetes/client.ts';
 import { type KubernetesObject, type ObjectKey, resources } from '../platform/kubernetes/object.ts';
-import { fieldManager, managedLabels } from './namespace-objects.ts';
+import { fieldManager, managedLabels } from './ownership.ts';
 
 interface Secret extends KubernetesObject {
   readonly data?: Readonly<Record<string, string>>;
