@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { pullSecretName } from '../connectors/pull-identity.ts';
+import { readJwt } from '../platform/jwt.ts';
 import type { KubernetesObject } from '../platform/kubernetes/object.ts';
 import { managedLabels } from './ownership.ts';
 
@@ -105,11 +106,22 @@ function renewAt(id: string, issuedAt: number, expiresAt: number): number {
   return issuedAt + (expiresAt - issuedAt) * (0.8 - fraction / 10);
 }
 
+/** As much of the claims of a bound token as is believed: it is our own, and whatever lacks one is no token of ours. */
+interface BoundClaims {
+  readonly aud: string | readonly string[];
+  readonly iat: number;
+  readonly exp: number;
+  readonly 'kubernetes.io': {
+    readonly secret: { readonly uid: string };
+    readonly serviceaccount: { readonly uid: string };
+  };
+}
+
 function readToken(content: string): PullToken | undefined {
   try {
     const { auths } = JSON.parse(Buffer.from(content, 'base64').toString());
     const [[imageHost, { password }]] = Object.entries<{ password: string }>(auths) as [[string, { password: string }]];
-    const claims = JSON.parse(Buffer.from(password.split('.')[1] ?? '', 'base64url').toString());
+    const claims = readJwt(password)?.claims as unknown as BoundClaims;
     const { secret, serviceaccount } = claims['kubernetes.io'];
     return {
       imageHost,

@@ -1,3 +1,4 @@
+import { readJwt, type UnverifiedJwt } from '../platform/jwt.ts';
 import { type Credential, reveals } from './credential.ts';
 import type { Grant, GrantWant } from './grant.ts';
 
@@ -21,33 +22,19 @@ export function isNarrow(grant: Grant, want: GrantWant, credential: Credential |
   const [, token] = /^Bearer (\S+)$/.exec(grant.value) ?? [];
   const jwt = token === undefined ? undefined : readJwt(token);
   if (token === undefined || jwt === undefined || grant.expiresAt - now > lifeMaxMs) return false;
-  if (credential !== undefined && [token, ...jwt.texts].some((text) => reveals(text, credential))) return false;
+  if (credential !== undefined && textsOf(token, jwt).some((text) => reveals(text, credential))) return false;
   return isWithin(jwt.claims, want, now);
 }
 
-interface Jwt {
-  /** As they came, and spelled anew, so that no escape of JSON hides a secret. */
-  readonly texts: readonly string[];
-  readonly claims: Readonly<Record<string, unknown>>;
-}
+/** The token as it came and what it says, also spelled anew, so that no escape of JSON hides a secret. */
+const textsOf = (token: string, { texts, header, claims }: UnverifiedJwt): readonly string[] => [
+  token,
+  ...texts,
+  JSON.stringify(header),
+  JSON.stringify(claims),
+];
 
-function readJwt(token: string): Jwt | undefined {
-  const parts = token.split('.');
-  if (parts.length !== 3 || parts.some((part) => !/^[A-Za-z0-9_-]+$/.test(part))) return undefined;
-  const texts = parts.slice(0, 2).map((part) => Buffer.from(part, 'base64url').toString('utf8'));
-  try {
-    const [header, claims]: unknown[] = texts.map((text) => JSON.parse(text));
-    if (!isRecord(header) || !isRecord(claims)) return undefined;
-    return { texts: [...texts, JSON.stringify(header), JSON.stringify(claims)], claims };
-  } catch {
-    return undefined;
-  }
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function isWithin({ access, exp }: Jwt['claims'], want: GrantWant, now: number): boolean {
+function isWithin({ access, exp }: UnverifiedJwt['claims'], want: GrantWant, now: number): boolean {
   // The claim decides how long a registry takes the token, whatever the token server said beside it.
   if (typeof exp !== 'number' || exp * 1000 - now > lifeMaxMs) return false;
   // A token that names no right and opens something all the same has its rights from elsewhere.

@@ -1,3 +1,5 @@
+import { readJwt } from '../platform/jwt.ts';
+
 /** What a token says of itself; nothing of it is believed before the API server has looked at it. */
 export interface TokenClaims {
   readonly audiences: readonly string[];
@@ -7,19 +9,13 @@ export interface TokenClaims {
 
 /** Tokens of service accounts have about 1 KiB; group-laden ones of other issuers some more. */
 const lengthMax = 16_384;
-const shape = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
 
 /** Reads the claims of a JWT without verifying it; undefined for what cannot be a token of a cluster. */
 export function readClaims(token: string): TokenClaims | undefined {
   if (token.length > lengthMax) return undefined;
-  const [, payload] = shape.exec(token) ?? [];
-  if (payload === undefined) return undefined;
-  try {
-    const { aud, exp } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) ?? {};
-    const audiences = typeof aud === 'string' ? [aud] : aud;
-    if (!Array.isArray(audiences) || !Number.isFinite(exp)) return undefined;
-    return { audiences: audiences.filter((audience) => typeof audience === 'string'), expiresAt: exp * 1000 };
-  } catch {
-    return undefined;
-  }
+  const { aud, exp } = readJwt(token)?.claims ?? {};
+  const audiences: unknown = typeof aud === 'string' ? [aud] : aud;
+  // 1e999 is a number, too.
+  if (!Array.isArray(audiences) || typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+  return { audiences: audiences.filter((audience) => typeof audience === 'string'), expiresAt: exp * 1000 };
 }
