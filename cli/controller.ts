@@ -15,9 +15,10 @@ import { answerCall, buildProxy, type ProxyOptions } from '../proxy/listener.ts'
 import { TokenReviews } from '../proxy/token-reviews.ts';
 import { type ClusterObjects, openClusterObjects } from './cluster-objects.ts';
 import type { ControllerSettings } from './controller-settings.ts';
+import { startHttps, startWebhook } from './https-listeners.ts';
 import { lead } from './leading.ts';
 import { formatListenAddress, listen } from './listen-address.ts';
-import { type Listening, startHttps, startManagement, startWebhook } from './listening.ts';
+import { type Listening, startManagement } from './management-listener.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
 
 /** A Secret that cannot be read keeps nobody from becoming ready for longer than this. */

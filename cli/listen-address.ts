@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { type AddressInfo, isIP } from 'node:net';
 import { zoneOf } from '../platform/network-zone.ts';
@@ -45,6 +46,19 @@ export function listen(server: Server, address: ListenAddress, options: ListenOp
     server.listen({ port: address.port, host: address.host, ...options }, () => {
       server.off('error', onError);
       resolve({ host: address.host, port: (server.address() as AddressInfo).port });
+    });
+  });
+}
+
+/** Starts listening on a Unix socket and returns its path. */
+export async function listenOnSocket(server: Server, path: string): Promise<string> {
+  // What a container that was killed has left.
+  await rm(path, { force: true });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve(path);
     });
   });
 }

@@ -1,17 +1,15 @@
-import { rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
-import { drainable } from '../platform/drain.ts';
 import type { Logger } from '../platform/logger.ts';
-import { buildManagement } from '../platform/management.ts';
-import { createMetrics, type Metrics } from '../platform/metrics.ts';
+import { createMetrics } from '../platform/metrics.ts';
 import { openWatchedFile } from '../platform/watched-file.ts';
 import { CentralAccess } from '../proxy/central-access.ts';
 import { centreDispatcher } from '../proxy/centre-dispatcher.ts';
-import { buildProxy, type ProxyListener, type ProxyOptions } from '../proxy/listener.ts';
+import { buildProxy, type ProxyOptions } from '../proxy/listener.ts';
 import { selfTest } from '../proxy/self-test.ts';
-import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
+import { formatListenAddress, listen } from './listen-address.ts';
+// Not ./https-listeners.ts: with the webhook it brings a framework, and that would be a third of an agent's memory.
+import { type Listening, startManagement } from './management-listener.ts';
 import type { NodeSettings } from './node-settings.ts';
 import { observeProxy } from './observe.ts';
 
@@ -42,7 +40,7 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
   const access = await openAccess(settings, log, parts);
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
-  const management = await startManagement(settings, metrics, notReady, parts);
+  const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
   const options = { access, transports, observe: observeProxy(log, metrics) };
   const listeners = await startListeners(settings.port, options, log, parts);
   const addresses = listeners.map(({ address }) => formatListenAddress(address));
@@ -55,7 +53,7 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
       ending.abort();
       await testing;
       log.info({ graceMs: settings.drainMs }, 'draining');
-      await Promise.all(listeners.map(({ proxy }) => proxy.drain(settings.drainMs)));
+      await Promise.all(listeners.map(({ drain }) => drain(settings.drainMs)));
       await management.drain(0);
       await started.disposeAsync();
     },
@@ -75,11 +73,6 @@ async function openAccess(settings: NodeSettings, log: Logger, parts: AsyncDispo
   return new CentralAccess({ centre: settings.centre, dispatcher, agentToken: () => token.text.trim() });
 }
 
-interface Listening {
-  readonly proxy: ProxyListener;
-  readonly address: ListenAddress;
-}
-
 /** An agent that ends and the one that follows share the port, so that there is no moment without a listener. */
 async function startListeners(
   port: number,
@@ -91,7 +84,8 @@ async function startListeners(
   for (const host of loopbacks) {
     const proxy = buildProxy(options);
     try {
-      listening.push({ proxy, address: await listen(proxy.server, { host, port }, { reusePort: true }) });
+      const address = await listen(proxy.server, { host, port }, { reusePort: true });
+      listening.push({ address, drain: proxy.drain });
       parts.defer(() => proxy.drain(0));
     } catch (error) {
       if (listening.length === 0 || !noAddress.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
@@ -99,29 +93,6 @@ async function startListeners(
     }
   }
   return listening;
-}
-
-async function startManagement(
-  { management }: NodeSettings,
-  metrics: Metrics,
-  notReady: ReadonlySet<string>,
-  parts: AsyncDisposableStack,
-): Promise<Pick<ProxyListener, 'drain'>> {
-  const server = buildManagement({ metrics, notReady: () => [...notReady] });
-  const drain = drainable(server);
-  if (typeof management !== 'string') await listen(server, management);
-  else await listenOnSocket(server, management);
-  parts.defer(() => drain(0));
-  return { drain };
-}
-
-async function listenOnSocket(server: Server, path: string): Promise<void> {
-  // What a container that was killed has left.
-  await rm(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, resolve);
-  });
 }
 
 async function becomeReady(

@@ -12,8 +12,9 @@ import { localAccess } from '../proxy/access.ts';
 import { type CallerSource, everyone } from '../proxy/caller.ts';
 import { openCallersFile } from '../proxy/callers-file.ts';
 import { buildProxy } from '../proxy/listener.ts';
+import { startWebhook } from './https-listeners.ts';
 import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
-import { type Listening, startManagement, startWebhook } from './listening.ts';
+import { type Listening, startManagement } from './management-listener.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
 

@@ -4,18 +4,12 @@ import type { FastifyInstance } from 'fastify';
 import { hotReload } from '../certs/hot-reload.ts';
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
 import { drainable } from '../platform/drain.ts';
-import { buildManagement, type ManagementOptions } from '../platform/management.ts';
 import { buildWebhook, type WebhookDependencies } from '../webhook/server.ts';
 import { type ListenAddress, listen } from './listen-address.ts';
+import type { Listening } from './management-listener.ts';
 
 /** The API server and the agents are near: who takes longer is neither. */
 const handshakeMs = 10_000;
-
-/** A listener that is up, and how to end it. */
-export interface Listening {
-  readonly address: ListenAddress;
-  drain(graceMs: number): Promise<void>;
-}
 
 /** Starts the webhook with a certificate that may change. */
 export async function startWebhook(
@@ -50,18 +44,6 @@ export async function startHttps(
   parts.defer(hotReload(server, certificate));
   const drain = drainable(server);
   const listening = await listen(server, address);
-  parts.defer(() => drain(0));
-  return { address: listening, drain };
-}
-
-export async function startManagement(
-  options: ManagementOptions,
-  address: ListenAddress,
-  parts: AsyncDisposableStack,
-): Promise<Listening> {
-  const management = buildManagement(options);
-  const drain = drainable(management);
-  const listening = await listen(management, address);
   parts.defer(() => drain(0));
   return { address: listening, drain };
 }
