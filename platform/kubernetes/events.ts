@@ -156,23 +156,6 @@ export class EventRecorder {
   }
 }
 
-const recorders = new WeakMap<object, EventRecorder>();
-
-/**
- * Records an Event with the recorder that belongs to `client`; see EventRecorder. Never rejects.
- */
-export function recordEvent(
-  client: Pick<KubernetesClient, 'create' | 'patch'>,
-  event: EventDescription,
-): Promise<void> {
-  let recorder = recorders.get(client);
-  if (recorder === undefined) {
-    recorder = new EventRecorder({ client });
-    recorders.set(client, recorder);
-  }
-  return recorder.record(event);
-}
-
 /** At most `limit` bytes of UTF-8, and no half characters. */
 function cutBytes(text: string, limit: number): string {
   const bytes = Buffer.from(text);
