@@ -27,6 +27,17 @@ function buildProgram(output: Output): Command {
     .exitOverride()
     .configureHelp({ sortSubcommands: true })
     .showHelpAfterError('(--help tells more)');
+  addStandalone(program);
+  addController(program);
+  addNode(program);
+  addProbe(program, output);
+  addMutate(program, output);
+  addExplain(program, output);
+  addDemo(program, output);
+  return program;
+}
+
+function addStandalone(program: Command): void {
   program
     .command('standalone')
     .description('run webhook and proxy in one process, with manifests from a folder and no cluster')
@@ -49,6 +60,9 @@ function buildProgram(output: Output): Command {
     )
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', defaults.logLevel)
     .action(async (options) => (await import('./standalone-command.ts')).runStandalone(options));
+}
+
+function addController(program: Command): void {
   program
     .command('controller')
     .description('run a replica of the centre in a cluster: webhook, central proxy, API for agents, reconcilers')
@@ -76,6 +90,9 @@ function buildProgram(output: Output): Command {
     .option('--kubeconfig <file>', 'for development; in a pod its service account is used')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', centre.logLevel)
     .action(async (options) => (await import('./controller-command.ts')).runController(options));
+}
+
+function addNode(program: Command): void {
   program
     .command('node')
     .description('run the agent of a node: the proxy on loopback, pull only, with grants from the centre')
@@ -87,6 +104,9 @@ function buildProgram(output: Output): Command {
     .option('--drain-seconds <n>', 'how long pulls under way may take when it is told to end', node.drainSeconds)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', node.logLevel)
     .action(async (options) => (await import('./node-command.ts')).runNode(options));
+}
+
+function addProbe(program: Command, output: Output): void {
   program
     .command('probe')
     .description('ask a management socket whether its process is ready: exit code 0 where it is')
@@ -96,6 +116,9 @@ function buildProgram(output: Output): Command {
       const { probe } = await import('./probe.ts');
       process.exitCode = await probe(socket, path, (text) => output.note(text.trimEnd()));
     });
+}
+
+function addMutate(program: Command, output: Output): void {
   program
     .command('mutate')
     .description('show what the webhook makes of the pods in a file')
@@ -105,6 +128,9 @@ function buildProgram(output: Output): Command {
     .option('-o, --output <format>', 'yaml, json, patch or diff', 'yaml')
     .option(...imageHostOption, defaultImageHost)
     .action(async (options) => (await import('./mutate.ts')).mutate(options, output));
+}
+
+function addExplain(program: Command, output: Output): void {
   program
     .command('explain')
     .description('say which connector an image would use, why, what a pod would get and what the registry answers')
@@ -116,11 +142,13 @@ function buildProgram(output: Output): Command {
       const { explain } = await import('./explain.ts');
       if (!(await explain(image, options, output))) process.exitCode = failed;
     });
+}
+
+function addDemo(program: Command, output: Output): void {
   program
     .command('demo')
     .description('show the whole way of a private image on this machine, with a registry of its own')
     .action(async () => (await import('./demo.ts')).demo(output));
-  return program;
 }
 
 /** Runs a command line; resolves with the exit code. */
