@@ -8,6 +8,8 @@ export default defineConfig({
     pool: 'forks',
     reporters: ['default', './test/real/support/missing-parts-reporter.ts'],
     testTimeout: 30_000,
+    // The default, a second, is luck where several test files share two processors.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
     projects: [
       {
