@@ -193,7 +193,8 @@ async function main(args: string[]): Promise<number> {
   await using parts = new AsyncDisposableStack();
   parts.defer(() => rmSync(folder, { recursive: true, force: true }));
   const results = await Promise.race([run(flags, folder, parts), ending]);
-  process.stdout.write(`${format(results, machine, ['npm run bench:sync', ...(args.length === 0 ? [] : ['--', ...args])].join(' '))}\n`);
+  const command = ['npm run bench:sync', ...(args.length === 0 ? [] : ['--', ...args])].join(' ');
+  process.stdout.write(`${format(results, machine, command)}\n`);
   for (const line of results.warnings.slice(0, 20)) say(line);
   const defects = defectsOf(results);
   for (const defect of defects) say(`wrong: ${defect}`);

@@ -1,5 +1,5 @@
 import { ClusterStore } from '../connectors/cluster-store.ts';
-import { type KubernetesClient, openKubernetesClient } from '../platform/kubernetes/client.ts';
+import { type KubernetesClient, KubernetesError, openKubernetesClient } from '../platform/kubernetes/client.ts';
 import { type Informer, startInformer } from '../platform/kubernetes/informer.ts';
 import { type KubernetesObject, keyText, resources } from '../platform/kubernetes/object.ts';
 import { startObjectWatches } from '../platform/kubernetes/object-watches.ts';
@@ -19,6 +19,7 @@ export async function openClusterObjects(
   log: Logger,
   parts: AsyncDisposableStack,
 ): Promise<ClusterObjects> {
+  const tell = watchFailures(log);
   const client = parts.use(await openKubernetesClient({ kubeconfig: settings.kubeconfig }));
   const watchAll = (
     resource: (typeof resources)[keyof typeof resources],
@@ -29,7 +30,7 @@ export async function openClusterObjects(
         client,
         resource,
         ...(transform && { transform }),
-        onError: (err) => log.warn({ err, resource: resource.plural }, 'a watch broke and is started again'),
+        onError: (error) => tell(error, resource.plural),
       }),
     );
   const namespaces = watchAll(resources.namespaces, slimNamespace);
@@ -38,7 +39,7 @@ export async function openClusterObjects(
       client,
       resource: resources.secrets,
       transform: slimSecret,
-      onError: (err, key) => log.warn({ err, secret: keyText(key) }, 'a Secret cannot be read: it is tried again'),
+      onError: (error, key) => tell(error, `Secret ${keyText(key)}`),
     }),
   );
   const store = new ClusterStore({
@@ -51,6 +52,28 @@ export async function openClusterObjects(
   });
   parts.defer(() => store.close());
   return { client, namespaces, store };
+}
+
+const tellEveryMs = 30_000;
+
+/**
+ * One line for each kind of failure in half a minute: with the API server away, thousands of watches fail, and again at
+ * each try. What happens every day, as a version that is too old, is told at debug.
+ */
+function watchFailures(log: Logger): (error: unknown, watched: string) => void {
+  const told = new Map<string, number>();
+  return (error, watched) => {
+    const { status, reason, message } = error instanceof KubernetesError ? error : { message: String(error) };
+    const line = { watched, status, reason, failure: message };
+    const kind = `${status} ${reason}`;
+    const isRoutine = status === 410 || status === 429;
+    if (isRoutine || performance.now() - (told.get(kind) ?? Number.NEGATIVE_INFINITY) < tellEveryMs) {
+      log.debug(line, 'a watch broke and is started again');
+      return;
+    }
+    told.set(kind, performance.now());
+    log.warn(line, 'a watch broke and is started again, and so may others');
+  };
 }
 
 /** Of thousands of namespaces only what is decided by is kept. */

@@ -37,6 +37,8 @@ export interface ControllerSettings {
   /** Namespaces whose Secrets may be read; undefined where all may. */
   readonly secretsNamespaces: ReadonlySet<string> | undefined;
   readonly startupTaint: boolean;
+  /** Registries may be at loopback addresses: for development. */
+  readonly allowLoopback: boolean;
   readonly agentless: AgentlessNodes;
   readonly probeMs: number;
   readonly drainMs: number;
@@ -93,6 +95,7 @@ const flags = z.object({
   webhookName: z.array(certificateName).default([]),
   secretsNamespace: z.array(namespaceOf('--secrets-namespace')).optional(),
   startupTaint: z.boolean().default(false),
+  allowLoopback: z.boolean().default(false),
   agentlessNodes: z
     .string()
     .default('')

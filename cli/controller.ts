@@ -1,6 +1,8 @@
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
 import { callerAudience, pullSecretName } from '../connectors/pull-identity.ts';
+import { publishServingCa } from '../controller/serving-ca.ts';
 import { openSharedCertificate, servingNames } from '../controller/serving-certificate.ts';
+import { publishCaBundle } from '../controller/webhook-configuration.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { type LeaderElection, startLeaderElection } from '../platform/kubernetes/leader-election.ts';
@@ -19,9 +21,10 @@ import { startHttps, startWebhook } from './https-listeners.ts';
 import { lead } from './leading.ts';
 import { formatListenAddress, listen } from './listen-address.ts';
 import { type Listening, startManagement } from './management-listener.ts';
-import { observeProxy, observeWebhook } from './observe.ts';
+import { observeCentre, observeProxy, observeWebhook } from './observe.ts';
 
-/** A Secret that cannot be read keeps nobody from becoming ready for longer than this. */
+const publishMs = 15_000;
+/** A Secret that cannot be read keeps nobody from becoming ready for longer than this, once no other one is read. */
 const syncGraceMs = 20_000;
 
 /** A running replica of the centre. */
@@ -52,11 +55,16 @@ export async function startController(settings: ControllerSettings, log: Logger)
   const certificate = await openCertificate(settings, objects, log);
   parts.defer(() => certificate.close());
   await untilSynced(objects, log);
-  const transports = new RegistryTransports({ proxies: settings.proxies });
+  await becomeTrusted(settings, objects, certificate, log);
+  const transports = new RegistryTransports({
+    proxies: settings.proxies,
+    isLoopbackForbidden: !settings.allowLoopback,
+  });
   parts.defer(() => transports.close());
   const served = await startListeners({ settings, objects, certificate, transports, log, metrics }, parts);
-  const election = startElection({ ...objects, settings, certificate, log });
+  const election = startElection({ ...objects, settings, certificate, log, metrics });
   parts.use(election);
+  observeCentre(metrics, objects.store, election);
   const addresses = {
     proxy: formatListenAddress(served.proxy.address),
     webhook: formatListenAddress(served.webhook.address),
@@ -99,9 +107,26 @@ function openCertificate(
   });
 }
 
+/** Whoever is told that we are ready may call at once: the API server and the agents have to trust us by then. */
+async function becomeTrusted(
+  settings: ControllerSettings,
+  { client }: ClusterObjects,
+  certificate: ServingCertificate,
+  log: Logger,
+): Promise<void> {
+  const common = { client, certificate, log, signal: AbortSignal.timeout(publishMs) };
+  const published = await Promise.allSettled([
+    publishCaBundle({ ...common, name: settings.webhookConfiguration }),
+    publishServingCa({ ...common, namespace: settings.namespace }),
+  ]);
+  for (const result of published) {
+    if (result.status === 'rejected') log.warn({ err: result.reason }, 'the leader has to publish what clients trust');
+  }
+}
+
 async function untilSynced({ store, namespaces }: ClusterObjects, log: Logger): Promise<void> {
   const slow = setInterval(
-    () => log.warn('still reading connectors, classes and namespaces from the API server'),
+    () => log.warn('still reading connectors, classes, namespaces and Secrets from the API server'),
     10_000,
   );
   try {
@@ -162,19 +187,23 @@ function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOp
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
   const callers = clusterCallers({ tokens, access: new AccessReviews({ client }) });
-  return { access: localAccess({ store, callers, grants }), transports, observe: observeProxy(log, metrics) };
+  const access = localAccess({ store, callers, grants });
+  // A pod has an address of its own, and no need for more.
+  return { access, transports, observe: observeProxy(log, metrics), connections: { total: 8_000, perAddress: 500 } };
 }
 
 function agentApiOf({ settings, objects, log, metrics }: Serving, options: ProxyOptions) {
+  const agentName = `system:serviceaccount:${settings.namespace}:${settings.agentsAccount}`;
   const agents = new TokenReviews({
     client: objects.client,
     audience: agentAudience,
+    subject: agentName,
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
   return buildAgentApi({
     access: options.access,
     agents,
-    agentName: `system:serviceaccount:${settings.namespace}:${settings.agentsAccount}`,
+    agentName,
     imageHost: settings.imageHost,
     serve: (request, response, call) => void answerCall(request, response, call, options),
     onError: (err) => log.error({ err }, 'an agent could not be answered'),

@@ -3,6 +3,7 @@ import type { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { hotReload } from '../certs/hot-reload.ts';
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
+import { limitConnections } from '../platform/connection-limit.ts';
 import { drainable } from '../platform/drain.ts';
 import { buildWebhook, type WebhookDependencies } from '../webhook/server.ts';
 import { type ListenAddress, listen } from './listen-address.ts';
@@ -10,6 +11,8 @@ import type { Listening } from './management-listener.ts';
 
 /** The API server and the agents are near: who takes longer is neither. */
 const handshakeMs = 10_000;
+/** A connection on which nothing moves for this long is cut. */
+const idleMs = 300_000;
 
 /** Starts the webhook with a certificate that may change. */
 export async function startWebhook(
@@ -22,6 +25,7 @@ export async function startWebhook(
   parts.defer(() => webhook.close());
   parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
   await webhook.ready();
+  limitConnections(webhook.server, { total: 2_000, perAddress: 500 });
   const drain = drainable(webhook.server);
   const listening = await listen(webhook.server, address);
   parts.defer(() => drain(0));
@@ -35,12 +39,20 @@ export async function startHttps(
   address: ListenAddress,
   parts: AsyncDisposableStack,
 ): Promise<Listening> {
-  const options = { handshakeTimeout: handshakeMs, keepAliveTimeout: 75_000, maxHeaderSize: 65_536 };
+  const options = {
+    handshakeTimeout: handshakeMs,
+    headersTimeout: handshakeMs,
+    keepAliveTimeout: 75_000,
+    // Two tokens, and what a registry client sends.
+    maxHeaderSize: 49_152,
+  };
   const server = createServer(options, (request, response) => {
     // A connection that stays open would keep a draining server waiting.
     if (!server.listening) response.shouldKeepAlive = false;
     onRequest?.(request, response);
   });
+  server.setTimeout(idleMs);
+  limitConnections(server, { total: 20_000, perAddress: 1_000 });
   parts.defer(hotReload(server, certificate));
   const drain = drainable(server);
   const listening = await listen(server, address);

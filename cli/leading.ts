@@ -7,6 +7,7 @@ import { startWebhookConfigurationReconciler } from '../controller/webhook-confi
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { EventRecorder } from '../platform/kubernetes/events.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import type { ClusterObjects } from './cluster-objects.ts';
 import type { ControllerSettings } from './controller-settings.ts';
 
@@ -14,11 +15,12 @@ export interface LeadingDependencies extends ClusterObjects {
   readonly settings: ControllerSettings;
   readonly certificate: ServingCertificate;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** Runs what only one replica may do, until `signal` aborts, and ends when all of it has ended. */
 export async function lead(dependencies: LeadingDependencies, signal: AbortSignal): Promise<void> {
-  const { client, namespaces, store, settings, certificate, log } = dependencies;
+  const { client, namespaces, store, settings, certificate, log, metrics } = dependencies;
   await using parts = new AsyncDisposableStack();
   const events = new EventRecorder({
     client,
@@ -28,7 +30,10 @@ export async function lead(dependencies: LeadingDependencies, signal: AbortSigna
   parts.use(events);
   const leading = { client, signal, log };
   // Of its own: probes of thousands of registries must not push out the connections of those that pulls go to.
-  const transports = new RegistryTransports({ proxies: settings.proxies });
+  const transports = new RegistryTransports({
+    proxies: settings.proxies,
+    isLoopbackForbidden: !settings.allowLoopback,
+  });
   parts.defer(() => transports.close());
   parts.use(startServingCaReconciler({ ...leading, certificate, namespace: settings.namespace }));
   parts.use(startWebhookConfigurationReconciler({ ...leading, certificate, name: settings.webhookConfiguration }));
@@ -47,6 +52,7 @@ export async function lead(dependencies: LeadingDependencies, signal: AbortSigna
       clusterDomain,
       proxyService: { namespace: ownNamespace, name: settings.service },
       probeIntervalMs: settings.probeMs,
+      onProbe: ({ probe, result }) => metrics.probes.inc({ probe, result }),
     }),
   );
   log.info('leading');

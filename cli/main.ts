@@ -84,6 +84,7 @@ function addController(program: Command): void {
     .option('--webhook-name <name...>', 'further DNS names or addresses that the webhook is called by')
     .option('--secrets-namespace <name...>', 'namespaces whose Secrets may be read (default: all)')
     .option('--startup-taint', 'take the startup taint from nodes whose agent is ready')
+    .option('--allow-loopback', 'registries may be at loopback addresses (for development)')
     .option('--agentless-nodes <key=value,…>', 'labels of nodes without an agent, as virtual ones')
     .option('--probe-seconds <n>', 'how often a connector is probed', centre.probeSeconds)
     .option('--drain-seconds <n>', 'how long requests under way may take when it is told to end', centre.drainSeconds)
@@ -101,6 +102,7 @@ function addNode(program: Command): void {
     .option('--centre-ca <file>', 'certificates that sign the one of the centre', node.centreCa)
     .option('--token <file>', 'projected token of audience oci-connector-agent', node.token)
     .option('--management <path|host:port>', 'Unix socket of /livez, /readyz and /metrics', node.management)
+    .option('--allow-loopback', 'registries may be at loopback addresses (for development)')
     .option('--drain-seconds <n>', 'how long pulls under way may take when it is told to end', node.drainSeconds)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', node.logLevel)
     .action(async (options) => (await import('./node-command.ts')).runNode(options));

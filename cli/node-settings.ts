@@ -17,6 +17,8 @@ export interface NodeSettings {
   /** A Unix socket's path, or host and port. */
   readonly management: string | ListenAddress;
   readonly drainMs: number;
+  /** Registries may be at loopback addresses: for development. */
+  readonly allowLoopback: boolean;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
   readonly proxies: ProxySettings;
@@ -47,6 +49,7 @@ const flags = z.object({
   centreCa: z.string().min(1, '--centre-ca is empty: name the file of the certificates that sign the centre’s'),
   token: z.string().min(1, '--token is empty: name the file of the projected token'),
   management: z.string(),
+  allowLoopback: z.boolean().default(false),
   drainSeconds,
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
 });

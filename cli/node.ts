@@ -38,7 +38,10 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
   const notReady = new Set(['starting']);
   const ending = new AbortController();
   const access = await openAccess(settings, log, parts);
-  const transports = new RegistryTransports({ proxies: settings.proxies });
+  const transports = new RegistryTransports({
+    proxies: settings.proxies,
+    isLoopbackForbidden: !settings.allowLoopback,
+  });
   parts.defer(() => transports.close());
   const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
   const options = { access, transports, observe: observeProxy(log, metrics) };
@@ -51,6 +54,7 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
     addresses,
     close: async () => {
       ending.abort();
+      notReady.add('draining');
       await testing;
       log.info({ graceMs: settings.drainMs }, 'draining');
       await Promise.all(listeners.map(({ drain }) => drain(settings.drainMs)));

@@ -1,4 +1,6 @@
+import { Gauge } from 'prom-client';
 import { formatKey } from '../connectors/address.ts';
+import type { ConnectorStore } from '../connectors/catalogue.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Operation, OperationObserver } from '../proxy/operation.ts';
@@ -35,6 +37,36 @@ export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
 function levelOf(error: string): 'debug' | 'info' | 'warn' {
   if (error === 'TOKEN_REQUIRED') return 'debug';
   return callersOwn.has(error) ? 'info' : 'warn';
+}
+
+const readinessOf = (isReady: boolean | undefined) => (isReady === undefined ? 'unknown' : isReady ? 'true' : 'false');
+
+/** What the centre knows at the moment it is asked: how many connectors are ready, and whether this replica leads. */
+export function observeCentre(
+  { registry }: Metrics,
+  store: ConnectorStore,
+  election: { readonly isLeader: boolean },
+): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'oci_connector_connectors_by_readiness',
+    help: 'Connectors by their condition Ready: true, false, or unknown where it is not decided yet.',
+    labelNames: ['ready'],
+    registers,
+    collect() {
+      const counts = { true: 0, false: 0, unknown: 0 };
+      for (const { isReady } of store.catalogue.connectors) counts[readinessOf(isReady)] += 1;
+      for (const [ready, count] of Object.entries(counts)) this.set({ ready }, count);
+    },
+  });
+  new Gauge({
+    name: 'oci_connector_leader',
+    help: '1 for the replica that writes.',
+    registers,
+    collect() {
+      this.set(election.isLeader ? 1 : 0);
+    },
+  });
 }
 
 /** The figures of a webhook's decisions. */

@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Informer } from '../platform/kubernetes/informer.ts';
 import { type KubernetesObject, keyText, type ObjectKey } from '../platform/kubernetes/object.ts';
 import type { ObjectWatches } from '../platform/kubernetes/object-watches.ts';
+import { realTimers, sleepWith, type Timers } from '../platform/kubernetes/timers.ts';
 import { type ConnectorKey, formatKey } from './address.ts';
 import { builtinClasses } from './builtin-class.ts';
 import { type ConnectorCatalogue, type ConnectorStore, defaultSharedNamespace } from './catalogue.ts';
@@ -22,9 +22,11 @@ export interface ClusterStoreOptions {
   readonly secretNamespaces?: ReadonlySet<string> | undefined;
   /** Changes are gathered for this long before connectors are resolved anew. */
   readonly gatherMs?: number;
+  /** To wait for Secrets by. */
+  readonly timers?: Timers;
 }
 
-const pollMs = 20;
+const pollMs = 50;
 
 type ChangeListener = (keys: readonly ConnectorKey[]) => void;
 
@@ -83,12 +85,26 @@ export class ClusterStore implements ConnectorStore {
     return this.#dirty.size === 0 && this.#bySecret.keys().every((key) => secrets.isSynced(parseNamespaced(key)));
   }
 
-  /** Resolves when all is read; or, once the Connectors are, after `graceMs` also where a Secret is not. */
+  /**
+   * Resolves when all is read; or, once the Connectors are, when for `graceMs` no further Secret was: reading thousands
+   * takes its time, and only one that cannot be read is not waited for.
+   */
   async synced(graceMs: number): Promise<void> {
-    const { connectors, classes, namespaces } = this.#options;
+    const { connectors, classes, namespaces, secrets, timers = realTimers } = this.#options;
     await Promise.all([connectors, classes, namespaces].map((informer) => informer.synced()));
-    const until = performance.now() + graceMs;
-    while (!this.isSynced && performance.now() < until) await delay(pollMs);
+    let until = timers.now() + graceMs;
+    const read = new Set<string>();
+    const unsubscribe = secrets.onChange((key) => {
+      // Secrets that change again and again are no progress.
+      if (read.has(keyText(key))) return;
+      read.add(keyText(key));
+      until = timers.now() + graceMs;
+    });
+    try {
+      while (!this.isSynced && timers.now() < until) await sleepWith(timers, pollMs, undefined);
+    } finally {
+      unsubscribe();
+    }
   }
 
   get size(): number {

@@ -129,10 +129,15 @@ const choices: Readonly<Record<string, { readonly values: readonly string[]; rea
 
 function checkParams(connector: Connector): ConnectorProblem[] {
   return (connector.spec.params ?? []).flatMap(({ name, value }, at): ConnectorProblem[] => {
+    const field = ['spec', 'params', at, 'value'] as const;
+    const wrongHost = name === 'trustedHosts' ? hostsOf(value).find((host) => !trustedHost.test(host)) : undefined;
+    if (wrongHost !== undefined) {
+      const message = 'trustedHosts has an entry that is no host: write host or host:port, separated by commas';
+      return [{ reason: 'ParamInvalid', message, field }];
+    }
     const choice = Object.hasOwn(choices, name) ? choices[name] : undefined;
     if (choice === undefined || choice.values.includes(value)) return [];
-    const message = `${name} is "${value}": write ${choice.hint}`;
-    return [{ reason: 'ParamInvalid', message, field: ['spec', 'params', at, 'value'] }];
+    return [{ reason: 'ParamInvalid', message: `${name} is "${value}": write ${choice.hint}`, field }];
   });
 }
 
@@ -146,14 +151,17 @@ function paramOf(connector: Connector, name: string): string | undefined {
 }
 
 function trustedHostsOf(connector: Connector): readonly string[] {
-  const hosts = paramOf(connector, 'trustedHosts') ?? '';
-  return Object.freeze(
-    hosts
-      .split(',')
-      .map((host) => host.trim().toLowerCase())
-      .filter((host) => host !== ''),
-  );
+  return Object.freeze(hostsOf(paramOf(connector, 'trustedHosts') ?? ''));
 }
+
+/** `host` or `host:port`, an address in brackets where it is IPv6. */
+const trustedHost = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?$/;
+
+const hostsOf = (text: string): readonly string[] =>
+  text
+    .split(',')
+    .map((host) => host.trim().toLowerCase())
+    .filter((host) => host !== '');
 
 function resolveSecret(
   connector: Connector,
@@ -205,7 +213,8 @@ function resolveCa(
   }
   const key = caKeys.find((candidate) => secretValue(secret, candidate) !== undefined);
   const ca = key === undefined ? undefined : secretValue(secret, key);
-  if (ca !== undefined && isCertificates(ca)) return ca;
+  const certificates = certificatesOf(ca ?? '');
+  if (certificates !== undefined) return certificates;
   const found = ca === undefined ? `has no key ${caKeys[0]}` : `holds no PEM certificate under ${key}`;
   problems.push({ reason: 'CACertInvalid', message: `Secret "${name}" in namespace "${namespace}" ${found}`, field });
   return undefined;
@@ -219,13 +228,15 @@ function missingSecret(namespace: string, name: string, field: FieldPath, parts:
   return { reason: 'SecretsNotReadable', message, field };
 }
 
-function isCertificates(pem: string): boolean {
+/** The certificates of a PEM text and nothing else of it: some keep the private key in the same place. */
+function certificatesOf(pem: string): string | undefined {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
-    return blocks.map((block) => new X509Certificate(block)).length > 0;
+    for (const block of blocks) new X509Certificate(block);
   } catch {
-    return false;
+    return undefined;
   }
+  return blocks.length > 0 ? `${blocks.join('\n')}\n` : undefined;
 }
 
 /** The text under `key` of a Secret, from `stringData` or decoded from `data`. */

@@ -28,22 +28,28 @@ export function startWebhookConfigurationReconciler(
     readonly name?: string;
   },
 ): Reconciler {
-  const { client, certificate, name = 'oci-connector', log } = options;
-  const key = { name };
-  return startServingPublisher(options, resources.mutatingWebhookConfigurations, key, async (signal) => {
-    const configuration = await client.get<WebhookConfiguration>(resources.mutatingWebhookConfigurations, key, {
-      signal,
-    });
-    if (configuration === undefined) {
-      log.warn({ webhookConfiguration: name }, 'the webhook configuration is missing: install it, as the chart does');
-      return;
-    }
-    const patch = caBundlePatch(configuration, certificate.caBundle);
-    if (patch.length === 0) return;
-    await client.patch(resources.mutatingWebhookConfigurations, key, patch, { type: 'json', signal });
-    log.info({ webhookConfiguration: name }, 'the webhook configuration trusts the serving certificate');
-  });
+  const { name = 'oci-connector' } = options;
+  return startServingPublisher(options, resources.mutatingWebhookConfigurations, { name }, (signal) =>
+    publishCaBundle({ ...options, name, signal }),
+  );
 }
+
+/** Sees to it once that the API server trusts the webhook. */
+export async function publishCaBundle({ client, certificate, name, log, signal }: CaBundlePublication): Promise<void> {
+  const key = { name };
+  const resource = resources.mutatingWebhookConfigurations;
+  const configuration = await client.get<WebhookConfiguration>(resource, key, { signal });
+  if (configuration === undefined) {
+    log.warn({ webhookConfiguration: name }, 'the webhook configuration is missing: install it, as the chart does');
+    return;
+  }
+  const patch = caBundlePatch(configuration, certificate.caBundle);
+  if (patch.length === 0) return;
+  await client.patch(resource, key, patch, { type: 'json', signal });
+  log.info({ webhookConfiguration: name }, 'the webhook configuration trusts the serving certificate');
+}
+
+type CaBundlePublication = ServingPublisherOptions & { readonly name: string };
 
 /** What has to change for every webhook to be trusted. It tests what it has seen, so that no other edit is undone. */
 export function caBundlePatch(

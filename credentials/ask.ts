@@ -17,11 +17,11 @@ export interface Question {
 }
 
 /** A token of 100 KiB has been seen; nothing that belongs here is larger than this. */
-const bodyBytesMax = 1024 * 1024;
+const bodyBytesMax = 256 * 1024;
 const timeoutMs = 30_000;
 
 /**
- * Sends a small request to the registry or to where it sends us, and reads the answer up to 1 MiB.
+ * Sends a small request to the registry or to where it sends us, and reads the answer up to 256 KiB.
  * @throws ProxyError for what fails on the way; the abort reason when `signal` aborts
  */
 export async function ask(transport: RegistryTransport, question: Question, signal: AbortSignal): Promise<Answer> {

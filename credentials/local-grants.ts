@@ -3,6 +3,7 @@ import { formatKey } from '../connectors/address.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
+import { Slots } from '../platform/slots.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
@@ -24,6 +25,9 @@ const grantsMax = 10_000;
 /** Characters of all cached keys and grants: a registry decides how long its tokens are, and they may be very long. */
 const grantsLengthMax = 64 * 1024 * 1024;
 const challengesMax = 2_000;
+/** A token server that is slow, or says much, costs the other connectors nothing. */
+const exchangesPerConnector = 32;
+const waitingPerConnector = 2_000;
 /** Grants that do not expire, and challenges, are looked at again after this. */
 const lastingMs = 300_000;
 /** A grant is renewed this long before it expires, or at nine tenths of a short life. */
@@ -44,6 +48,7 @@ export class LocalGrants implements GrantSource {
   });
   readonly #exchanges = new SharedFlight<Grant>();
   readonly #pings = new SharedFlight<readonly Challenge[]>();
+  readonly #slots = new Slots({ perKey: exchangesPerConnector, waitingPerKey: waitingPerConnector });
 
   constructor(options: LocalGrantsOptions) {
     this.#transports = options.transports;
@@ -60,8 +65,10 @@ export class LocalGrants implements GrantSource {
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
     return this.#exchanges.run(key, signal, async (shared) => {
+      const obtained = this.#slots.run(connectorKey(want.connector), shared, () => this.#obtain(want, shared));
+      if (obtained === undefined) throw tooMany();
       const startedAt = this.#now();
-      const grant = await this.#obtain(want, shared);
+      const grant = await obtained;
       this.#grants.set(key, { grant, until: renewalOf(grant, startedAt) });
       return grant;
     });
@@ -144,6 +151,11 @@ export class LocalGrants implements GrantSource {
     });
   }
 }
+
+const tooMany = (): ProxyError =>
+  new ProxyError('UPSTREAM_LIMITED', 'too many repositories are asked for at once', {
+    headers: { 'retry-after': '2' },
+  });
 
 const isUsable = ({ scheme, params }: Challenge): boolean =>
   scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));

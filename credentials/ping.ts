@@ -1,6 +1,6 @@
 import { ProxyError } from '../platform/errors.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
-import { type Answer, ask, retryAfterOf } from './ask.ts';
+import { type Answer, ask, headerOf, retryAfterOf } from './ask.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential } from './credential.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
@@ -17,7 +17,12 @@ export async function ping(
 ): Promise<readonly Challenge[]> {
   const url = new URL('/v2/', transport.origin);
   const answer = await ask(transport, { method: 'GET', url }, signal);
-  if (answer.status >= 200 && answer.status < 300) return [];
+  if (answer.status >= 200 && answer.status < 300) {
+    // Front ends answer every path with their page.
+    const isPage = /^text\/html\b/i.test(headerOf(answer, 'content-type') ?? '');
+    if (!isPage || headerOf(answer, 'docker-distribution-api-version') !== undefined) return [];
+    throw new ProxyError('UPSTREAM_PROTOCOL', `${url.host} answered a web page at /v2/, where a registry answers JSON`);
+  }
   const challenges = parseChallenges(answer.headers['www-authenticate']);
   if (answer.status === 401 && challenges.length > 0) return challenges;
   throw pingRefusal(answer, whatRegistrySaid(answer.text, credential), url.host);

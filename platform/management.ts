@@ -20,7 +20,7 @@ export function buildManagement({ metrics, notReady }: ManagementOptions): Serve
     },
     '/metrics': async (response) => send(response, 200, await metrics.registry.metrics(), metrics.registry.contentType),
   };
-  return createServer((request, response) => {
+  return createServer({ headersTimeout: 5_000, maxHeaderSize: 8_192 }, (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const answer = isRead && Object.hasOwn(answers, path) ? answers[path] : undefined;

@@ -9,6 +9,7 @@ export interface Metrics {
   readonly proxyErrors: Counter<'connector' | 'code'>;
   readonly tokenExchanges: Counter<'connector' | 'result'>;
   readonly tokenReviews: Counter<'result'>;
+  readonly probes: Counter<'probe' | 'result'>;
   readonly reviewedImages: Counter<'reason'>;
   readonly reviewSeconds: Histogram<string>;
   readonly connectors: Gauge<string>;
@@ -51,6 +52,12 @@ export function createMetrics(): Metrics {
       name: 'oci_connector_token_exchanges_total',
       help: 'Token exchanges with registries, by result: granted, refused, failed.',
       labelNames: ['connector', 'result'],
+      registers,
+    }),
+    probes: new Counter({
+      name: 'oci_connector_probes_total',
+      help: 'Probes of registries by the leading replica: liveness and authentication, ok or the reason of the failure.',
+      labelNames: ['probe', 'result'],
       registers,
     }),
     tokenReviews: new Counter({

@@ -26,6 +26,8 @@ export interface TransportOptions {
   /** `host` or `host:port` that may be reached whatever their zone, apart from `forbidden`. */
   trustedHosts?: readonly string[];
   proxies?: ProxySettings;
+  /** In a cluster loopback is the centre's own pod, or a node: no registry is there, and whoever writes a Connector must not get there. */
+  isLoopbackForbidden?: boolean;
   resolve?: Resolve;
   timeouts?: Partial<TransportTimeouts>;
   /** Connections kept to one origin. */
@@ -198,7 +200,8 @@ export class RegistryTransport {
     const from = await this.#reach(url);
     for (const address of addresses) {
       const zone = zoneOf(address);
-      if (mayReach(from, zone)) continue;
+      const isClosed = zone === 'loopback' && this.#options.isLoopbackForbidden === true;
+      if (!isClosed && mayReach(from, zone)) continue;
       throw new TargetForbiddenError(
         url.origin === this.origin
           ? `${url.host} is at a ${zone} address, where no registry may be`

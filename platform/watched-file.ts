@@ -28,7 +28,14 @@ export async function openWatchedFile(
     // Replaced by an empty file it is being written.
     if (read !== '') [text, signature] = [read, now];
   };
-  const timer = setInterval(() => look().catch(onError), pollMs).unref();
+  let isLooking = false;
+  const timer = setInterval(async () => {
+    // On a slow file system an older look must not end after a newer one.
+    if (isLooking) return;
+    isLooking = true;
+    await look().catch(onError);
+    isLooking = false;
+  }, pollMs).unref();
   return {
     get text() {
       return text;

@@ -34,6 +34,7 @@ export class AccessReviews {
     this.#client = client;
     this.#reviews = new ReviewCache<boolean>({
       max: reviewsMax,
+      isYes: (isAllowed) => isAllowed,
       now,
       freshMs: (isAllowed) => (isAllowed ? allowedMs : deniedMs),
       staleUntil: (isAllowed, askedAt) => askedAt + (isAllowed ? staleMs : deniedMs),

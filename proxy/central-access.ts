@@ -59,6 +59,8 @@ const askMs = 15_000;
 const pauseMs = 5_000;
 /** Who has an answer that was good a while ago waits this long for a new one. */
 const patienceMs = 1_000;
+/** An answer this old counts no more because a new one takes long, but only because none can be had. */
+const oldMs = 45_000;
 /** Or not at all, as long as the centre is known to be away. */
 const awayMs = 30_000;
 const retryPausesMs = [0, 100, 200, 400, 800, 1600];
@@ -97,7 +99,8 @@ export class CentralAccess implements Access {
     const known = this.#identified.get(key);
     if (known === undefined) return this.#identify(token, signal);
     if (this.#now() - known.at < validMs || this.#isPausing(this.#awayAt)) return known.caller;
-    return (await this.#inTime(this.#identify(token, new AbortController().signal))) ?? known.caller;
+    const asked = this.#identify(token, new AbortController().signal);
+    return (await this.#inTime(asked, known.at)) ?? known.caller;
   }
 
   #identify(token: string, signal: AbortSignal): Promise<Caller> {
@@ -130,7 +133,7 @@ export class CentralAccess implements Access {
     const isFresh = now - known.at < validMs && now < known.until - renewBeforeMs;
     if (isFresh || this.#isPausing(known.failedAt) || this.#isPausing(this.#awayAt)) return known;
     // Whoever began to ask may leave: the answer is for those who come next as well.
-    const renewed = await this.#inTime(this.#renew(key, want, undefined, new AbortController().signal));
+    const renewed = await this.#inTime(this.#renew(key, want, undefined, new AbortController().signal), known.at);
     if (renewed === undefined) known.failedAt = this.#now();
     return renewed ?? known;
   }
@@ -155,13 +158,15 @@ export class CentralAccess implements Access {
   }
 
   /** An answer, or undefined where the centre has none at present; what it refuses is thrown. */
-  #inTime<T>(asked: Promise<T>): Promise<T | undefined> {
+  #inTime<T>(asked: Promise<T>, since: number): Promise<T | undefined> {
+    // Slow is not away: what is old is waited for, until the question itself has failed.
+    const patience = this.#now() - since > oldMs ? askMs : patienceMs;
     const isAwayNow = this.#now() - this.#awayAt < awayMs;
     const answer = asked.catch((error: unknown) => {
       if (isFinal(error)) throw error;
       return undefined;
     });
-    return inTime(answer, isAwayNow ? 0 : patienceMs);
+    return inTime(answer, isAwayNow ? 0 : patience);
   }
 
   /** Garbage is turned away here, and costs the centre nothing. */

@@ -43,6 +43,8 @@ const resumptionsMax = 5;
 const retryAfterMs = 100;
 const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
+const forBytes: ReadonlySet<string> = new Set(['accept', 'accept-encoding', 'if-range', 'range', 'user-agent']);
+
 /** Failures that another attempt would only repeat. */
 const lastingFailures: ReadonlySet<string> = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
@@ -159,7 +161,9 @@ class Forwarding {
   #requestHeaders(): Record<string, string | string[]> {
     const headers = this.#broken === undefined ? { ...this.#headers } : resumptionHeaders(this.#headers, this.#broken);
     if (this.#isRelayed) return Object.assign(headers, this.#options.centre?.headers());
-    if (this.#grant.kind === 'authorization' && !this.#hasLeft) headers['authorization'] = this.#grant.value;
+    // Another host is asked for bytes, and told nothing else that the caller said.
+    if (this.#hasLeft) return Object.fromEntries(Object.entries(headers).filter(([name]) => forBytes.has(name)));
+    if (this.#grant.kind === 'authorization') headers['authorization'] = this.#grant.value;
     return headers;
   }
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
+import { type ConnectionLimit, limitConnections } from '../platform/connection-limit.ts';
 import { drainable } from '../platform/drain.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
@@ -18,6 +19,7 @@ export interface ProxyOptions {
   readonly random?: () => number;
   /** A connection on which nothing moves for this long is cut. */
   readonly idleMs?: number;
+  readonly connections?: ConnectionLimit;
 }
 
 export interface ProxyListener {
@@ -32,6 +34,8 @@ const challenge = 'Basic realm="oci-connector"';
 
 /** Longer than the registry may take for two attempts. */
 const defaultIdleMs = 300_000;
+/** An unfinished head costs up to 32 KiB: what many peers of one machine may hold is bounded. */
+const defaultConnections: ConnectionLimit = { total: 8_000, perAddress: 4_000 };
 
 /**
  * Builds the proxy: a registry for its callers, a caller of the registries behind it. It is plain `node:http`, because
@@ -39,7 +43,7 @@ const defaultIdleMs = 300_000;
  */
 export function buildProxy(options: ProxyOptions): ProxyListener {
   const server = createServer(
-    { keepAliveTimeout: 75_000, headersTimeout: 30_000, maxHeaderSize: 32_768, requireHostHeader: true },
+    { keepAliveTimeout: 75_000, headersTimeout: 10_000, maxHeaderSize: 32_768, requireHostHeader: true },
     (request, response) => {
       // A connection that stays open would keep a draining server waiting.
       if (!server.listening) response.shouldKeepAlive = false;
@@ -48,6 +52,7 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
     },
   );
   server.setTimeout(options.idleMs ?? defaultIdleMs);
+  limitConnections(server, options.connections ?? defaultConnections);
   return { server, drain: drainable(server) };
 }
 

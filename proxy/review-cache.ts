@@ -4,7 +4,9 @@ import { inTime } from '../platform/in-time.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 
 export interface ReviewCacheOptions<T> {
+  /** Of answers that are yes, and of those that are no: the one kind never pushes out the other. */
   readonly max: number;
+  readonly isYes: (answer: T) => boolean;
   /** How long an answer counts without asking again. */
   readonly freshMs: (answer: T) => number;
   /** Until when an answer counts that cannot be asked for again; epoch milliseconds. */
@@ -27,6 +29,8 @@ interface Known<T> {
 const defaultAskMs = 5_000;
 /** Who has an answer that was good a while ago waits this long for a new one. */
 const patienceMs = 500;
+/** An answer this old counts no more because a new one takes long, but only because none can be had. */
+const oldMs = 45_000;
 /** Or not at all, as long as the API server is known to be away. */
 const awayMs = 30_000;
 /** After a failure, what is known is used for this long before it is asked for again. */
@@ -35,29 +39,31 @@ const pauseMs = 5_000;
 /** Answers of the API server's: remembered, asked for once at a time, and good for longer while it is away. */
 export class ReviewCache<T extends object | boolean> {
   readonly #options: ReviewCacheOptions<T>;
-  readonly #answers: LRUCache<string, Known<T>>;
+  readonly #yes: LRUCache<string, Known<T>>;
+  readonly #no: LRUCache<string, Known<T>>;
   readonly #flights = new SharedFlight<T>();
   #failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ReviewCacheOptions<T>) {
     this.#options = options;
-    this.#answers = new LRUCache({ max: options.max });
+    this.#yes = new LRUCache({ max: options.max });
+    this.#no = new LRUCache({ max: options.max });
   }
 
   /** The last answer, of whatever age. */
   last(key: string): T | undefined {
-    return this.#answers.get(key)?.answer;
+    return this.#known(key)?.answer;
   }
 
   /** Whether `get` would begin to ask: no answer counts, and nobody is asking. */
   isDue(key: string): boolean {
-    const known = this.#answers.get(key);
+    const known = this.#known(key);
     return !(known !== undefined && this.#isFresh(known)) && !this.#flights.has(key);
   }
 
   /** @throws ProxyError ACCESS_UNAVAILABLE */
   async get(key: string, signal: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const known = this.#answers.get(key);
+    const known = this.#known(key);
     if (known !== undefined && this.#isFresh(known)) return known.answer;
     if (known !== undefined && this.#isUsable(known)) return this.#again(key, known, ask);
     try {
@@ -82,8 +88,10 @@ export class ReviewCache<T extends object | boolean> {
       return known.answer;
     });
     if (isAway) return known.answer;
-    const answer = await inTime(asked, patienceMs);
-    if (answer === undefined) this.#failedAt = now();
+    // Slow is not away: what is old is waited for, until the question itself has failed.
+    const isOld = now() - known.at > oldMs;
+    const answer = await inTime(asked, isOld ? (this.#options.askMs ?? defaultAskMs) : patienceMs);
+    if (answer === undefined) known.failedAt = now();
     return answer ?? known.answer;
   }
 
@@ -92,7 +100,7 @@ export class ReviewCache<T extends object | boolean> {
     return this.#flights.run(key, signal, async (shared) => {
       try {
         const answer = await ask(AbortSignal.any([shared, AbortSignal.timeout(askMs)]));
-        this.#answers.set(key, { answer, at: now(), failedAt: Number.NEGATIVE_INFINITY });
+        this.#remember(key, { answer, at: now(), failedAt: Number.NEGATIVE_INFINITY });
         this.#failedAt = Number.NEGATIVE_INFINITY;
         return answer;
       } catch (error) {
@@ -100,6 +108,16 @@ export class ReviewCache<T extends object | boolean> {
         throw error;
       }
     });
+  }
+
+  #known(key: string): Known<T> | undefined {
+    return this.#yes.get(key) ?? this.#no.get(key);
+  }
+
+  #remember(key: string, known: Known<T>): void {
+    const isYes = this.#options.isYes(known.answer);
+    (isYes ? this.#no : this.#yes).delete(key);
+    (isYes ? this.#yes : this.#no).set(key, known);
   }
 
   #isFresh({ answer, at }: Known<T>): boolean {

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { ProxyError } from '../platform/errors.ts';
 import { type CallOrigin, tokenDigest } from './caller.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -23,6 +24,8 @@ export interface TokenReviewsOptions {
   readonly client: ReviewClient;
   /** The only audience that counts. */
   readonly audience: string;
+  /** The only subject that counts; any where absent. */
+  readonly subject?: string;
   /** Epoch milliseconds. */
   readonly now?: () => number;
   /** How long the API server may take. */
@@ -54,6 +57,7 @@ interface Reviewed {
 const path = '/apis/authentication.k8s.io/v1/tokenreviews';
 const nodeClaim = 'authentication.kubernetes.io/node-name';
 const reviewsMax = 20_000;
+const originsMax = 20_000;
 /** A token may be withdrawn before it expires, with the pod or the Secret that it is bound to. */
 const acceptedMs = 30_000;
 const refusedMs = 10_000;
@@ -73,6 +77,7 @@ export class TokenReviews {
   readonly #options: TokenReviewsOptions;
   readonly #now: () => number;
   readonly #reviews: ReviewCache<Reviewed>;
+  readonly #goodOrigins = new LRUCache<string, true>({ max: originsMax });
   readonly #limitOfOne: RateLimit;
   readonly #limitOfAll: RateLimit;
 
@@ -81,6 +86,7 @@ export class TokenReviews {
     this.#now = options.now ?? Date.now;
     this.#reviews = new ReviewCache({
       max: reviewsMax,
+      isYes: ({ identity }) => identity !== undefined,
       now: this.#now,
       freshMs: ({ identity }) => (identity === undefined ? refusedMs : acceptedMs),
       staleUntil: ({ identity, expiresAt }, askedAt) => (identity === undefined ? askedAt + refusedMs : expiresAt),
@@ -99,19 +105,24 @@ export class TokenReviews {
     const claims = readClaims(token);
     const isExpired = claims === undefined || claims.expiresAt <= this.#now();
     if (isExpired || !claims.audiences.includes(this.#options.audience)) return undefined;
+    const { subject } = this.#options;
+    if (subject !== undefined && claims.subject !== subject) return undefined;
     const key = tokenDigest(token);
     // Whoever was accepted before is asked about again as often as needed; garbage is not, however often it comes.
     if (this.#reviews.last(key)?.identity === undefined && this.#reviews.isDue(key)) this.#limit(origin);
     const { expiresAt } = claims;
-    const reviewed = await this.#reviews.get(key, signal, async (shared) => ({
+    const { identity } = await this.#reviews.get(key, signal, async (shared) => ({
       identity: await this.#review(token, shared),
       expiresAt,
     }));
-    return reviewed.identity;
+    if (identity !== undefined) this.#goodOrigins.set(origin.node ?? origin.address, true);
+    return identity;
   }
 
   #limit({ address, node }: CallOrigin): void {
-    if (this.#limitOfOne.take(node ?? address) && this.#limitOfAll.take('')) return;
+    const key = node ?? address;
+    // Where tokens come from that are somebody's, garbage from elsewhere must not use up what is for all.
+    if (this.#limitOfOne.take(key) && (this.#goodOrigins.has(key) || this.#limitOfAll.take(''))) return;
     throw new ProxyError('CALLER_LIMITED', 'too many tokens that are not known yet: try again in a second', {
       headers: { 'retry-after': '1' },
     });

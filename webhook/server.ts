@@ -7,6 +7,7 @@ import fastify, {
   LogController,
 } from 'fastify';
 import type { ConnectorStore } from '../connectors/catalogue.ts';
+import { BodyBudget, isWithinBounds } from './body-bounds.ts';
 import type { Decision } from './decision.ts';
 import { type MutationSettings, mutatePod } from './mutate-pod.ts';
 import { isAboutPodContent, parseReview, type ReviewRequest } from './review.ts';
@@ -22,13 +23,14 @@ type Path = keyof typeof paths;
 const jsonType = 'application/json';
 /** The API server takes requests of 3 MiB; a review holds the object twice. */
 const bodyBytesMax = 8 * 1024 * 1024;
-/** The longest `timeoutSeconds` of a webhook: nobody waits longer. */
-const requestTimeoutMs = 30_000;
+const tooLarge = `the body is larger than ${bodyBytesMax} bytes`;
+/** Anybody in the cluster may reach us: all bodies at once are bounded, whoever sends them. */
+const allBodiesBytesMax = 32 * 1024 * 1024;
+/** The API server sends a body at once; the longest `timeoutSeconds` of a webhook is 30. */
+const requestTimeoutMs = 15_000;
 
 export interface WebhookDependencies extends MutationSettings {
   readonly store: ConnectorStore;
-  /** Whether the store can decide; what it cannot decide is left to `failurePolicy`. */
-  readonly isReady?: () => boolean;
   /** Key and certificate, and whatever else TLS needs; plain HTTP without. */
   readonly https?: ServerOptions;
   readonly logger: FastifyBaseLogger | false;
@@ -46,7 +48,9 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
   const app = createServer(dependencies);
   // The pod goes in as it came: the parser of fastify refuses bodies that have a key named "__proto__".
   app.removeAllContentTypeParsers();
+  boundBodies(app);
   app.addContentTypeParser<string>(jsonType, { parseAs: 'string' }, (_request, body, done) => {
+    if (!isWithinBounds(body)) return done(new MalformedBodyError('it is deeper, or has more parts, than any review'));
     const parsed = parseJson(body);
     if (parsed.ok) done(null, parsed.value);
     else done(new MalformedBodyError(parsed.reason));
@@ -67,9 +71,6 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
     app.post(path, (request, reply) => {
       const review = parseReview(request.body);
       if (!review.ok) return refuse(reply, 400, 'BadRequest', review.reason);
-      if (dependencies.isReady?.() === false) {
-        return refuse(reply, 500, 'InternalError', 'oci-connector has not read all connectors yet: try again');
-      }
       const answer = answerReview(review.request, paths[path], dependencies, request.log);
       return reply.header('content-type', jsonType).send(answer);
     });
@@ -117,6 +118,29 @@ function notOurs({ resource }: ReviewRequest): Pick<Decision, 'warnings' | 'patc
   return { patch: [], warnings: resource === 'pods' ? [] : [toAscii(warning)], auditAnnotations: {} };
 }
 
+/** Before a body is read: its length has to be known, and there has to be room for it. */
+function boundBodies(app: FastifyInstance): void {
+  const budget = new BodyBudget(allBodiesBytesMax);
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'POST') return done();
+    const length = Number(request.headers['content-length']);
+    if (!Number.isInteger(length)) {
+      return void refuse(reply, 411, 'LengthRequired', 'the length of the body has to be known');
+    }
+    if (length > bodyBytesMax || !budget.take(length)) {
+      const isTooLarge = length > bodyBytesMax;
+      const [code, reason] = isTooLarge
+        ? ([413, 'RequestEntityTooLarge'] as const)
+        : ([429, 'TooManyRequests'] as const);
+      // The rest of the body is not read.
+      reply.header('connection', 'close');
+      return void refuse(reply, code, reason, isTooLarge ? tooLarge : 'too much is asked at once: try again');
+    }
+    reply.raw.once('close', () => budget.giveBack(length));
+    done();
+  });
+}
+
 type ParsedJson = { ok: true; value: unknown } | { ok: false; reason: string };
 
 function parseJson(text: string): ParsedJson {
@@ -139,7 +163,7 @@ class MalformedBodyError extends Error {
 function answerError(error: Partial<FastifyError> & Error, log: FastifyBaseLogger, reply: FastifyReply): FastifyReply {
   const { statusCode = 500 } = error;
   if (statusCode === 413) {
-    return refuse(reply, 413, 'RequestEntityTooLarge', `the body is larger than ${bodyBytesMax} bytes`);
+    return refuse(reply, 413, 'RequestEntityTooLarge', tooLarge);
   }
   if (statusCode === 415) {
     return refuse(reply, 415, 'UnsupportedMediaType', `the content type is not supported: send ${jsonType}`);

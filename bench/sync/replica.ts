@@ -50,7 +50,12 @@ export async function startReplica({ program, kubeconfig, identity, profiles }: 
   const listeners = ['proxy', 'webhook', 'agents', 'management'].map((name) => `--${name}=${anyPort}`);
   const profile = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
   const command = [...profile, join(program, 'main.js'), 'controller', ...listeners];
-  const settings = [`--namespace=${productNamespace}`, `--identity=${identity}`, `--kubeconfig=${kubeconfig}`];
+  const settings = [
+    '--allow-loopback',
+    `--namespace=${productNamespace}`,
+    `--identity=${identity}`,
+    `--kubeconfig=${kubeconfig}`,
+  ];
   const startedAt = performance.now();
   const server = await startServer(process.execPath, [...command, ...settings], {
     env: { PATH: process.env['PATH'] ?? '', HOME: program },

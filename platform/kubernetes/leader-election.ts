@@ -102,7 +102,10 @@ class LeaseElection implements LeaderElection {
     this.#abort.signal.addEventListener('abort', stop, { once: true });
     this.#term = term;
     const work = (async () => onStarted(term.signal))().catch((error: unknown) => {
-      if (!term.signal.aborted) onError?.(error);
+      if (term.signal.aborted) return;
+      onError?.(error);
+      // A leader that does nothing must not keep others from leading.
+      stop();
     });
     await this.#renewUntilLost(acquiredAt, term);
     stop();

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { connectorHost, imageAddress } from '../../connectors/address.ts';
+import { taintRemoval } from '../../controller/startup-taint.ts';
 import { type KubernetesClient, openKubernetesClient } from '../../platform/kubernetes/client.ts';
 import { type KubernetesObject, type Resource, resources } from '../../platform/kubernetes/object.ts';
 import { applyChart, dryRun, type Kubectl, kubectlFor, refusalOf } from '../deploy/support/api.ts';
@@ -18,6 +19,14 @@ const policies: Resource = {
 };
 
 type Policy = KubernetesObject & { readonly status?: { readonly typeChecking?: object } };
+
+type Tainted = KubernetesObject & { readonly spec: { readonly taints: readonly { readonly key: string }[] } };
+
+/** `change`, and these taints where it names none. */
+const withTaints = (change: { spec?: object }, taints: readonly object[]) => ({
+  ...change,
+  spec: { taints, ...change.spec },
+});
 
 const podOf = (spec: object, namespace = 'demo', name = 'p') => ({
   apiVersion: 'v1',
@@ -53,7 +62,10 @@ requireParts(...parts)('the policy of images', () => {
       const found = () => client.get(resources.serviceAccounts, { namespace, name: 'default' });
       await vi.waitUntil(found, { timeout: 30_000 });
     }
-    await install({}, async () => (await create(podWith(imageAddress('localhost:7450', foreign)))) !== undefined);
+    await install(
+      { startupTaint: true },
+      async () => (await create(podWith(imageAddress('localhost:7450', foreign)))) !== undefined,
+    );
   });
 
   afterAll(async () => {
@@ -64,9 +76,11 @@ requireParts(...parts)('the policy of images', () => {
   test('compiles without a warning about its types, as its sisters do', async () => {
     const { items } = await client.list<Policy>(policies);
     expect(items.map(({ metadata }) => metadata.name)).toEqual([
+      'oci-connector-controller-nodes',
       'oci-connector-controller-rolebindings',
       'oci-connector-controller-secrets',
       'oci-connector-controller-services',
+      'oci-connector-controller-tokens',
       'oci-connector-images',
       'oci-connector-secret-namespace',
     ]);
@@ -343,6 +357,93 @@ requireParts(...parts)('the policy of images', () => {
         });
       expect(await apply(binding('system:serviceaccounts:demo'))).toContain('serverside-applied');
       expect(await apply(binding('system:authenticated'))).toContain('binds the accounts of a namespace');
+    });
+
+    const patch = (type: 'json' | 'merge', object: string, change: object) =>
+      kubectl([
+        ...[account, 'patch', '--dry-run=server', '--namespace=demo', ...object.split('/')],
+        ...[`--type=${type}`, `--patch=${JSON.stringify(change)}`],
+      ]).catch((error) => error.message);
+
+    test('lets it change a Service that a Connector owns, labelled or not, and no other', async () => {
+      const spec = { connectorClassName: 'oci', address: 'https://registry.example.com' };
+      const connector = objectOf('Connector', 'connectors.alauda.io/v1alpha1', 'hub', { spec });
+      const { metadata } = await client.create<KubernetesObject>(resources.connectors, connector);
+      const { apiVersion, kind } = connector;
+      const owned = { ownerReferences: [{ apiVersion, kind, name: 'hub', uid: metadata.uid ?? '' }] };
+      const labelled = { labels: { 'app.kubernetes.io/managed-by': 'oci-connector' } };
+      const retarget = async (name: string, has: object) => {
+        const present = service(name, { type: 'ExternalName', externalName: 'registry.example.com' });
+        await client.create(resources.services, { ...present, metadata: { ...present.metadata, ...has } });
+        const change = { spec: { externalName: 'oci-connector.oci-connector.svc.cluster.local' } };
+        return patch('merge', `services/${name}`, { ...change, metadata: labelled });
+      };
+      expect(await retarget('c-hub', owned)).toContain('patched');
+      expect(await retarget('c-billing', {})).toContain('only Services that a Connector owns');
+      expect(await retarget('c-labelled', labelled)).toContain('only Services that a Connector owns');
+      expect(await retarget('c-other', owned)).toContain('only Services that a Connector owns');
+    });
+
+    describe('of tokens', () => {
+      const name = 'oci-connector-puller';
+      const bound = (secret: string) => ['--bound-object-kind=Secret', `--bound-object-name=${secret}`];
+      const request = (...flags: string[]) =>
+        kubectl([account, 'create', 'token', name, '--namespace=demo', ...flags]).catch((error) => error.message);
+      const isToken = /^ey[\w-]+[.]/;
+
+      beforeAll(async () => {
+        await client.create(resources.serviceAccounts, objectOf('ServiceAccount', 'v1', name, {}));
+        for (const secret of ['oci-connector-pull', 'another']) {
+          await client.create(resources.secrets, objectOf('Secret', 'v1', secret, {}));
+        }
+        // Above it was installed with another identity, which needs no such tokens.
+        const own = () => request('--audience=oci-connector', ...bound('oci-connector-pull'));
+        await install({ startupTaint: true }, async () => isToken.test(await own()));
+      });
+
+      test.each<[string, string[]]>([
+        ['that the API server takes', bound('oci-connector-pull')],
+        ['of the agents', ['--audience=oci-connector-agent', ...bound('oci-connector-pull')]],
+        ['of two audiences', ['--audience=oci-connector', '--audience=vault', ...bound('oci-connector-pull')]],
+        ['that outlives its Secret', ['--audience=oci-connector']],
+        ['bound to another Secret', ['--audience=oci-connector', ...bound('another')]],
+      ])('gives it none %s', async (_, flags) => {
+        expect(await request(...flags)).toContain('tokens of audience oci-connector only');
+      });
+    });
+
+    describe('of nodes', () => {
+      const key = { name: 'worker' };
+      const other = { key: 'dedicated', value: 'x', effect: 'NoSchedule' };
+      const ours = { key: 'connectors.cpaas.io/agent-not-ready', effect: 'NoSchedule' };
+
+      beforeAll(async () => {
+        const metadata = { ...key, labels: { zone: 'a' } };
+        await client.create(resources.nodes, { metadata, spec: { taints: [ours, other] } });
+      });
+
+      test('lets it take the startup taint away', async () => {
+        const node = await client.get(resources.nodes, key);
+        const change = taintRemoval(node as KubernetesObject);
+        expect(change).not.toEqual([]);
+        expect(await patch('json', 'nodes/worker', change)).toContain('patched');
+      });
+
+      test.each<[object, string]>([
+        [{ spec: { taints: [] } }, 'takes no taint from a node'],
+        [{ spec: { taints: [ours, other, { key: 'more', effect: 'NoExecute' }] } }, 'takes no taint from a node'],
+        [{ spec: { unschedulable: true } }, 'nothing of a node but its taint'],
+        [{ spec: { providerID: 'cloud://1' } }, 'nothing of a node but its taint'],
+        [{ metadata: { labels: { zone: 'b' } } }, 'nothing of a node but its taint'],
+        [{ metadata: { labels: null } }, 'nothing of a node but its taint'],
+        [{ metadata: { annotations: { a: 'b' } } }, 'nothing of a node but its taint'],
+        [{ metadata: { finalizers: ['example.com/stay'] } }, 'nothing of a node but its taint'],
+      ])('refuses %j', async (change, message) => {
+        const taints = (await client.get<Tainted>(resources.nodes, key))?.spec.taints ?? [];
+        const rest = taints.filter((taint) => taint.key !== ours.key);
+        // Together with what it may do.
+        expect(await patch('merge', 'nodes/worker', withTaints(change, rest))).toContain(message);
+      });
     });
   });
 });

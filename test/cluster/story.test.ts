@@ -71,7 +71,7 @@ function tell(version: ContainerdVersion): void {
   test('an agent listens on loopback alone, as nobody, and needs less than 100 MiB', async () => {
     const pid = await agentPid();
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
-    expect(/^Uid:\s+65532/m.test(status)).toBe(true);
+    expect(/^Uid:\s+47450/m.test(status)).toBe(true);
     expect(/^CapEff:\s+0+$/m.test(status)).toBe(true);
     const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
     expect(rssKib * 1024).toBeLessThan(100 * mib);

@@ -68,9 +68,9 @@ export class FakeWatches implements ObjectWatches<KubernetesObject> {
     if (this.isPrompt) queueMicrotask(() => this.#syncAll(fresh));
   }
 
-  /** All that is wanted is read. */
-  sync(): void {
-    this.#syncAll([...this.#wanted].filter((text) => !this.#synced.has(text)));
+  /** What is wanted is read: all of it, or this one. */
+  sync(only?: string): void {
+    this.#syncAll([...this.#wanted].filter((text) => !this.#synced.has(text) && text === (only ?? text)));
   }
 
   #syncAll(texts: readonly string[]): void {

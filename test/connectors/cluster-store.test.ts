@@ -8,6 +8,7 @@ import type { ResolvedConnector } from '../../connectors/connector.ts';
 import { parseImageReference } from '../../connectors/image-reference.ts';
 import type { Document } from '../../connectors/schema.ts';
 import type { KubernetesObject } from '../../platform/kubernetes/object.ts';
+import { ManualTimers } from '../platform/kubernetes/support/manual-timers.ts';
 import { FakeInformer, FakeWatches } from './cluster-fakes.ts';
 import { classOf, connectorOf, secretOf, withSecret } from './documents.ts';
 
@@ -284,6 +285,32 @@ describe('Secrets', () => {
     await expect.poll(() => isDone).toBe(true);
     await synced;
     expect(store.isSynced).toBe(true);
+  });
+
+  test('are waited for as long as there is another one to be read; changes of one are no progress', async () => {
+    const timers = new ManualTimers();
+    const { store, secrets: watches, put } = open({ timers });
+    watches.isPrompt = false;
+    const names = ['a', 'b', 'c', 'unreadable'];
+    put(...names.map((name) => connectorOf(withSecret(name), { name })));
+    await settle();
+    vi.useRealTimers();
+    let isDone = false;
+    const synced = store.synced(1_000).then(() => {
+      isDone = true;
+    });
+    for (const name of ['a', 'b', 'c']) {
+      await timers.advance(900);
+      expect(isDone, `before ${name} is read`).toBe(false);
+      watches.sync(`demo/${name}`);
+    }
+    await timers.advance(900);
+    watches.put(asObject(secretOf('a', { username: 'u', password: 'p' })));
+    expect(isDone).toBe(false);
+    await timers.advance(200);
+    expect(isDone).toBe(true);
+    await synced;
+    expect(store.isSynced).toBe(false);
   });
 
   test('of an unexpected shape are none', async () => {

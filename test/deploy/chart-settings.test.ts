@@ -29,6 +29,7 @@ requireParts('helm')('settings of the chart', () => {
     [{ controller: { replicas: 0 } }, /\/controller\/replicas/],
     [{ controller: { logLevel: 'verbose' } }, /\/controller\/logLevel/],
     [{ node: { maxSurge: 0 } }, /\/node\/maxSurge/],
+    [{ node: { runAsUser: 0 } }, /\/node\/runAsUser/],
   ])('refuses %j', async (values, message) => {
     const { code, stderr } = await templateChart(values);
     expect(stderr).toMatch(message);

@@ -147,6 +147,20 @@ requireParts(
     expect(JSON.stringify(bound.map((binding) => binding['subjects']))).not.toContain('oci-connector-node');
   });
 
+  test.each<[object, number]>([
+    [{}, 47_450],
+    [{ node: { runAsUser: 2_147_483_647 } }, 2_147_483_647],
+  ])('with %j agents are user %i, and the controller never is', async (values, user) => {
+    const objects = await renderChart(values);
+    const podOf = (kind: string) => objects.find((object) => object.kind === kind)?.['spec'].template.spec;
+    const [agents, centre] = [podOf('DaemonSet'), podOf('Deployment')];
+    expect(agents.securityContext).toMatchObject({ runAsUser: user, runAsGroup: user });
+    expect(centre.securityContext).toMatchObject({ runAsUser: 65_532, runAsGroup: 65_532 });
+    for (const { securityContext } of [...agents.containers, ...centre.containers]) {
+      expect(securityContext).not.toHaveProperty('runAsUser');
+    }
+  });
+
   test('the roles for users: pulling is no part of reading, and nobody deletes', async () => {
     const rules = Object.fromEntries(
       (await renderChart())

@@ -41,7 +41,7 @@ const manifests = (namespace: string) => [
     metadata: { name: 'harbor', namespace },
     spec: {
       connectorClassName: 'oci',
-      address: 'http://127.0.0.1:1',
+      address: 'http://registry.invalid',
       auth: { name: 'tokenAuth', secretRef: { name: 'robot' } },
     },
   },

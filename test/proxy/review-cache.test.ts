@@ -6,6 +6,7 @@ function arrange(max = 10) {
   const clock = makeClock();
   const cache = new ReviewCache<{ value: number }>({
     max,
+    isYes: () => true,
     now: clock.now,
     freshMs: () => 1_000,
     staleUntil: (_answer, at) => at + 60_000,

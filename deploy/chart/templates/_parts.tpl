@@ -19,14 +19,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ $host }}
 {{- end }}
 
-{{/* The agent needs no right at all, the controller none on its node. */}}
+{{/* The agent needs no right at all, the controller none on its node; which user each is, its pod says. */}}
 {{- define "oci-connector.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities: { drop: [ALL] }
 readOnlyRootFilesystem: true
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
 {{- end }}
 
 {{/* Host of webhook.url, without brackets and port: a name that the certificate has to bear. */}}

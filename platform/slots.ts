@@ -1,0 +1,51 @@
+/** A bounded number of things at a time, for each key; who comes next waits, as far as there is room to wait. */
+export class Slots {
+  readonly #options: { readonly perKey: number; readonly waitingPerKey: number };
+  readonly #keys = new Map<string, { used: number; readonly waiting: (() => void)[] }>();
+
+  constructor(options: { readonly perKey: number; readonly waitingPerKey: number }) {
+    this.#options = options;
+  }
+
+  /** Runs `work` once there is a slot; undefined where too many wait already. Rejects as `work` does, or with the signal's reason. */
+  run<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> | undefined {
+    const queue = this.#keys.get(key) ?? { used: 0, waiting: [] };
+    if (queue.used >= this.#options.perKey && queue.waiting.length >= this.#options.waitingPerKey) return undefined;
+    this.#keys.set(key, queue);
+    return this.#run(key, queue, signal, work);
+  }
+
+  async #run<T>(
+    key: string,
+    queue: { used: number; readonly waiting: (() => void)[] },
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    if (queue.used < this.#options.perKey) queue.used += 1;
+    else await this.#turn(queue.waiting, signal);
+    try {
+      return await work();
+    } finally {
+      const next = queue.waiting.shift();
+      // A slot is handed on, so that nobody who comes now is faster than who waits.
+      if (next !== undefined) next();
+      else queue.used -= 1;
+      if (queue.used === 0) this.#keys.delete(key);
+    }
+  }
+
+  #turn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onTurn = (): void => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        waiting.splice(waiting.indexOf(onTurn), 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      waiting.push(onTurn);
+    });
+  }
+}
