@@ -122,8 +122,9 @@ function notOurs({ resource }: ReviewRequest): Pick<Decision, 'warnings' | 'patc
 function boundBodies(app: FastifyInstance): void {
   const budget = new BodyBudget(allBodiesBytesMax);
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.method !== 'POST') return done();
-    const length = Number(request.headers['content-length']);
+    if (request.method !== 'POST' || request.is404) return done();
+    const isUnknown = request.headers['transfer-encoding'] !== undefined;
+    const length = isUnknown ? Number.NaN : Number(request.headers['content-length'] ?? 0);
     if (!Number.isInteger(length)) {
       return void refuse(reply, 411, 'LengthRequired', 'the length of the body has to be known');
     }

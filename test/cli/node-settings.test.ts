@@ -13,6 +13,7 @@ test('an agent needs to be told nothing', () => {
     token: '/var/run/secrets/oci-connector/token',
     management: '/run/oci-connector/management.sock',
     drainMs: 300_000,
+    allowLoopback: false,
     logLevel: 'info',
     isPretty: false,
     proxies: expect.any(Object),

@@ -57,6 +57,7 @@ async function open(scene: Scene, { imageHost }: { imageHost?: string } = {}) {
         centreCa: join(folder.path, 'ca.crt'),
         token: join(folder.path, 'token'),
         management: socket,
+        allowLoopback: true,
         ...more,
       },
       {},

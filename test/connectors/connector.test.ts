@@ -72,7 +72,8 @@ test('a Secret of another namespace is never used, whatever it is called', () =>
 describe('a CA', () => {
   test.each<[what: string, data: Record<string, string>, ca: string | undefined]>([
     ['several certificates', { 'ca.crt': cert + cert }, cert + cert],
-    ['text around them', { 'ca.crt': `# mine\n${cert}bye` }, `# mine\n${cert}bye`],
+    ['text around them', { 'ca.crt': `# mine\n${cert}bye` }, cert],
+    ['the private key beside it', { 'ca.crt': privateKey + cert }, cert],
     ['the older key', { 'ca.cert': cert }, cert],
     ['a TLS Secret', { 'tls.crt': cert, 'tls.key': privateKey }, cert],
     ['no certificate', { 'ca.crt': privateKey }, undefined],

@@ -205,15 +205,6 @@ describe('the paths of the webhook', () => {
     expect(response.auditAnnotations?.decision).toBe(decision);
   });
 
-  it('are all a 500 until the store is ready', async () => {
-    for (const url of ['/mutate', '/mutate/namespaces', '/mutate/pods']) {
-      const answer = await post(url, podOf(image), { isReady: () => false });
-      expect(answer).toMatchObject({ statusCode: 500, kind: 'Status', reason: 'InternalError' });
-      expect(answer.message).toContain('has not read all connectors yet');
-      expect(await post(url, podOf(image), { isReady: () => true })).toMatchObject({ statusCode: 200 });
-    }
-  });
-
   it('are asked by POST, and there is no other', async () => {
     const app = open();
     for (const url of ['/mutate/namespaces', '/mutate/pods']) {
