@@ -11,6 +11,8 @@ import type { Listening } from './management-listener.ts';
 
 /** The API server and the agents are near: who takes longer is neither. */
 const handshakeMs = 10_000;
+/** How often unfinished requests are looked for; Node's own half a minute is a long time to hold what is for all. */
+const checkEveryMs = 1_000;
 /** A connection on which nothing moves for this long is cut. */
 const idleMs = 300_000;
 
@@ -21,7 +23,10 @@ export async function startWebhook(
   address: ListenAddress,
   parts: AsyncDisposableStack,
 ): Promise<Listening> {
-  const webhook: FastifyInstance = buildWebhook({ ...dependencies, https: { handshakeTimeout: handshakeMs } });
+  const webhook: FastifyInstance = buildWebhook({
+    ...dependencies,
+    https: { handshakeTimeout: handshakeMs, connectionsCheckingInterval: checkEveryMs },
+  });
   parts.defer(() => webhook.close());
   parts.defer(hotReload(webhook.server as unknown as TlsServer, certificate));
   await webhook.ready();

@@ -36,6 +36,7 @@ export class Slots {
 
   #turn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
       const onTurn = (): void => {
         signal.removeEventListener('abort', onAbort);
         resolve();

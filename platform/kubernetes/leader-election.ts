@@ -91,7 +91,8 @@ class LeaseElection implements LeaderElection {
       // Whoever is told to end just as it gets the lease must not begin: nobody would tell it again.
       if (isHeld && signal.aborted) await this.#release();
       else if (isHeld) await this.#lead(askedAt);
-      else await sleepWith(this.#timers, this.#candidateWaitMs(), signal).catch(() => {});
+      // Also after a term: work that fails at once must not take the lease over and over.
+      await sleepWith(this.#timers, this.#candidateWaitMs(), signal).catch(() => {});
     }
   }
 
@@ -101,10 +102,12 @@ class LeaseElection implements LeaderElection {
     const stop = (): void => term.abort(new DOMException('the lease is no longer held', 'AbortError'));
     this.#abort.signal.addEventListener('abort', stop, { once: true });
     this.#term = term;
+    let hasFailed = false;
     const work = (async () => onStarted(term.signal))().catch((error: unknown) => {
       if (term.signal.aborted) return;
       onError?.(error);
       // A leader that does nothing must not keep others from leading.
+      hasFailed = true;
       stop();
     });
     await this.#renewUntilLost(acquiredAt, term);
@@ -112,7 +115,7 @@ class LeaseElection implements LeaderElection {
     this.#abort.signal.removeEventListener('abort', stop);
     await work;
     onStopped?.();
-    if (this.#abort.signal.aborted) await this.#release();
+    if (hasFailed || this.#abort.signal.aborted) await this.#release();
   }
 
   /** The deadline counts from when the last renewal was ASKED for: the others count from when it was done. */

@@ -62,6 +62,31 @@ test.each<[reason: ConnectorProblem['reason'], field: string, spec: Parameters<t
   expect(problems[0]?.message).not.toContain(password);
 });
 
+test.each<[value: string, isRight: boolean]>([
+  ['', true],
+  ['auth.example.com', true],
+  ['Auth.Example.com:8443, 10.0.0.1,[fd00::1],[fd00::1]:443, my_host', true],
+  ['https://auth.example.com', false],
+  ['auth.example.com/token', false],
+  ['user@auth.example.com', false],
+  ['*.example.com', false],
+  ['good.example.com, -bad', false],
+  ['auth.example.com:', false],
+  ['auth.example.com:https', false],
+  ['fd00::1', false],
+  ['one two', false],
+  ['a\nb', false],
+])('trustedHosts %j are hosts: %s', (value, isRight) => {
+  const params = [
+    { name: 'redirect', value: 'follow' },
+    { name: 'trustedHosts', value },
+  ];
+  const { problems } = resolve(connectorOf({ params }));
+  expect(problems.map(({ reason, field }) => `${reason} ${formatField(field)}`)).toEqual(
+    isRight ? [] : ['ParamInvalid spec.params[1].value'],
+  );
+});
+
 test('a Secret of another namespace is never used, whatever it is called', () => {
   const foreign = { ...robot, metadata: { namespace: 'other', name: 'foreign' } };
   const auth = { name: 'tokenAuth', secretRef: { name: 'foreign', namespace: 'other' } };

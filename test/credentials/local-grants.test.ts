@@ -235,6 +235,29 @@ describe('a grant that the registry refused', () => {
   );
 });
 
+describe('a token server that hangs', () => {
+  test('has 32 exchanges and 2,000 that wait, and no other connector waits for it', async () => {
+    const { registry, connector, grant } = await start(token());
+    registry.faults.add({ match: { path: '/token' }, times: 32, fault: hanging });
+    const leaving = new AbortController();
+    const asked = Array.from({ length: 32 + 2000 }, (_, at) => grant({ repository: `r${at}` }, leaving.signal));
+    const settled = Promise.allSettled(asked);
+    await registry.tokenArrival(() => true, 32);
+    const limited = { code: 'UPSTREAM_LIMITED', status: 429, headers: { 'retry-after': '2' } };
+    await expect(grant({ repository: 'one-more' })).rejects.toMatchObject(limited);
+    // Who asks for what is asked already takes no room.
+    const same = grant({ repository: 'r2031' }, leaving.signal);
+    const other = await grant({ connector: { ...connector, uid: 'other' } });
+    expect(other.kind).toBe('authorization');
+    expect(registry.tokenRequests).toHaveLength(33);
+    leaving.abort(new Error('gone'));
+    await expect(same).rejects.toThrow('gone');
+    expect(new Set((await settled).map((outcome) => outcome.status))).toEqual(new Set(['rejected']));
+    expect((await grant({ repository: 'one-more' })).kind).toBe('authorization');
+    expect(registry.tokenRequests).toHaveLength(34);
+  });
+});
+
 describe('there is no grant', () => {
   test.each<[code: string, message: RegExp, answer: Fault]>([
     ['UPSTREAM_PROTOCOL', /answered 404 at \/v2\/, where a registry answers 200 or 401/, status(404)],
@@ -246,6 +269,11 @@ describe('there is no grant', () => {
       status(401, { headers: { 'www-authenticate': 'Negotiate' } }),
     ],
     ['UPSTREAM_PROTOCOL', /wants bearer; supported are/, status(401, { headers: { 'www-authenticate': 'Bearer' } })],
+    [
+      'UPSTREAM_PROTOCOL',
+      /answered a web page at/,
+      status(200, { headers: { 'content-type': 'text/html' }, body: '<p>' }),
+    ],
     ['UPSTREAM_LIMITED', /limits our requests/, tooManyRequests(5)],
     ['UPSTREAM_UNREACHABLE', /answered 502 at/, status(502)],
     [

@@ -69,12 +69,22 @@ describe('a registry is alive', () => {
   });
 });
 
+const page = (headers = {}) =>
+  status(200, { headers: { 'content-type': 'Text/HTML; charset=utf-8', ...headers }, body: '<html>hello</html>' });
+
+test('a registry may answer a page if it says that it is one', async () => {
+  const fault = page({ 'docker-distribution-api-version': 'registry/2.0' });
+  const registry = await registryWith({ faults: [{ fault }] });
+  expect(await livenessOf({ origin: registry.origin })).toEqual({ ok: true, challenges: [] });
+});
+
 describe('a registry is not alive', () => {
   test.each<[reason: string, fault: Fault, message: RegExp]>([
     ['NotARegistry', status(404), /answered 404 at \/v2\/, where a registry answers 200 or 401.*check scheme, host/],
     ['NotARegistry', status(401), /answered 401 at \/v2\/, without a challenge/],
     ['NotARegistry', redirectedTo('https://www.example.com/'), /answered 307/],
     ['NotARegistry', malformedAnswer(), /is not HTTP.*check scheme/],
+    ['NotARegistry', page(), /answered a web page at \/v2\/.*check scheme, host/],
     ['RateLimited', tooManyRequests(7), /limits our requests.*asked again later/],
     ['ServerError', status(503), /answered 503 at \/v2\/.*the fault is in the registry/],
     ['Unreachable', resetBeforeHeaders, /the connection was (reset|closed).*check the network/],

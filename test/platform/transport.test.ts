@@ -172,6 +172,40 @@ describe('the address that was checked is the one that is dialled', () => {
   );
 });
 
+describe('loopback that is closed', () => {
+  test.each<[origin: string, hosts: string]>([
+    ['http://127.0.0.1:1', '127.0.0.1'],
+    ['http://127.9.9.9:1', '127.9.9.9'],
+    ['http://[::1]:1', '[::1]'],
+    ['http://[::ffff:7f00:1]:1', '[::ffff:7f00:1]'],
+    ['http://localhost:1', 'localhost'],
+    ['http://r.test:1', 'r.test'],
+  ])('is no place for the registry %s, trusted or not; without the option it is one', async (origin, host) => {
+    const resolve = origin.includes('r.test') ? resolver([places.loopback]) : {};
+    for (const trustedHosts of [[], [host, `${host}:1`]]) {
+      const closed = open(origin, { ...resolve, isLoopbackForbidden: true, trustedHosts });
+      await expect(closed.get('/v2/')).rejects.toThrow(TargetForbiddenError);
+      await expect(closed.get('/v2/')).rejects.toThrow(/is at a loopback address, where no registry may be/);
+    }
+    await expect(open(origin, resolve).get('/v2/')).rejects.not.toThrow(TargetForbiddenError);
+  });
+
+  test('is not where a registry may send us, trusted or not', async () => {
+    await using other = await startRegistry();
+    const resolve: Resolve = (hostname) =>
+      resolver([hostname === 'r.test' ? '10.0.0.1' : '127.0.0.1']).resolve(hostname);
+    const byName = other.origin.replace('127.0.0.1', 'auth.test');
+    const transport = open('http://r.test', {
+      ...{ resolve, isLoopbackForbidden: true },
+      trustedHosts: [other.authority, 'auth.test'],
+    });
+    for (const realm of [other.origin, byName]) await expect(transport.get(realm)).rejects.toEqual(forbidden);
+    const trusting = open('http://r.test', { resolve, trustedHosts: ['auth.test'] });
+    expect(await trusting.get(`${byName}/v2/`)).toBe(200);
+    expect(other.requests).toHaveLength(1);
+  });
+});
+
 describe('a connection that cannot be made', () => {
   test.each<[what: string, resolve: Resolve, message: RegExp]>([
     ['a name without addresses', async () => [], /r.test: its name cannot be resolved/],

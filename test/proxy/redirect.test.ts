@@ -125,6 +125,23 @@ describe('a redirect', () => {
     expect(mirror.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, undefined]);
   });
 
+  test('to another host goes along with nothing of the caller’s but what is about the bytes', async () => {
+    const forBytes = {
+      accept: 'application/octet-stream',
+      'accept-encoding': 'identity',
+      range: 'bytes=0-9',
+      'if-range': '"a"',
+      'user-agent': 'containerd/2',
+    };
+    const other = { 'x-custom': 'secret', 'accept-language': 'de', referer: 'http://inside/', 'if-none-match': '"b"' };
+    const headers = { ...forBytes, ...other, authorization: 'Bearer callers-own-token', cookie: 'a=1' };
+    await call(proxy.url(`team/app/blobs/${layer()}`, 'demo/follow'), { headers });
+    expect(registry.requests.at(-1)?.headers).toMatchObject({ ...forBytes, 'x-custom': 'secret' });
+    expect(storage.requests.map((request) => request.headers)).toEqual([
+      { ...forBytes, host: storage.authority, connection: 'keep-alive' },
+    ]);
+  });
+
   test('loses user and password on its way to the caller', async () => {
     redirectContent(`http://user:password@${storage.authority}/bucket/x?sig=1#part`);
     const { headers } = await call(proxy.url(`team/app/blobs/${layer()}`));

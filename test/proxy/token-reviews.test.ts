@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { callerAudience } from '../../proxy/agent-protocol.ts';
 import { TokenReviews } from '../../proxy/token-reviews.ts';
-import { makeClock } from './support/centre.ts';
+import { agentName, makeClock } from './support/centre.ts';
 import { FakeApiServer, makeToken, nodeExtra } from './support/reviews.ts';
 
-function arrange(options: { askMs?: number } = {}) {
+function arrange(options: { askMs?: number; subject?: string } = {}) {
   const api = new FakeApiServer();
   const clock = makeClock();
   const results: string[] = [];
@@ -49,6 +49,17 @@ describe('a token', () => {
     expect(await identify(token)).toBeUndefined();
     expect(api.reviews).toEqual([]);
   });
+
+  test.each([undefined, '', 'system:serviceaccount:demo:default', `${agentName}2`])(
+    'of subject %j is nobody’s where there is one subject only, and costs no review',
+    async (subject) => {
+      const { api, identify } = arrange({ subject: agentName });
+      const options = subject === undefined ? {} : { subject };
+      expect(await identify(api.login({ username: agentName }, options))).toBeUndefined();
+      expect(api.reviews).toEqual([]);
+      expect(await identify(api.login({ username: agentName }, { subject: agentName }))).toBeDefined();
+    },
+  );
 
   test('that says our audience, and is reviewed for none or another, is nobody’s', async () => {
     const { api, identify } = arrange();
@@ -124,6 +135,23 @@ describe('reviews', () => {
     const later = api.reviews.length;
     await Promise.all(Array.from({ length: 30 }, (_, at) => attack(`10.0.1.${at}`, 300)));
     expect(api.reviews.length - later).toBeLessThanOrEqual(200);
+  });
+
+  test('from where good tokens came do not fail for garbage from elsewhere', async () => {
+    const { api, identify } = arrange();
+    const attack = (address: string, node?: string) =>
+      Promise.allSettled(Array.from({ length: 300 }, () => identify(makeToken(), address, node)));
+    const login = () => api.login({ username: 'somebody' });
+    await identify(login(), '10.0.0.1');
+    await identify(login(), '10.0.0.9', 'n1');
+    await Promise.all(Array.from({ length: 10 }, (_, at) => attack(`10.0.1.${at}`)));
+    await expect(identify(login(), '10.0.0.2')).rejects.toMatchObject(limited);
+    await expect(identify(login(), '10.0.0.9', 'n2')).rejects.toMatchObject(limited);
+    expect(await identify(login(), '10.0.0.1')).toBeDefined();
+    expect(await identify(login(), '10.0.0.8', 'n1')).toBeDefined();
+    // Its own bound stays.
+    const codes = (await attack('10.0.0.1')).map(codeOf);
+    expect(codes.filter((code) => code === 'nobody')).toHaveLength(198);
   });
 
   test('of garbage that comes again and again are no less bounded', async () => {

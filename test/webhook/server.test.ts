@@ -36,7 +36,7 @@ const post = (body: unknown, headers: Record<string, string> = {}, app = webhook
   app.inject({
     method: 'POST',
     url: '/mutate?timeout=5s',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', ...(body === '' ? { 'content-length': '0' } : {}), ...headers },
     payload: typeof body === 'string' ? body : JSON.stringify(body),
   });
 

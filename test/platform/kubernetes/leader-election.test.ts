@@ -155,6 +155,33 @@ describe('leader election', () => {
     expect([log, lease()?.holderIdentity]).toEqual([[], '']);
   });
 
+  test('work that fails ends the term and gives the lease to another, and is tried again, but not at once', async () => {
+    const store = new ObjectStore();
+    const timers = new ManualTimers();
+    const log: string[] = [];
+    const broken = Promise.withResolvers<void>();
+    const works = [broken.promise, Promise.resolve()];
+    await using election = startLeaderElection({
+      ...{ client: store.client(), namespace: 'ns', name: 'lease', identity: 'a', timers, random: () => 0 },
+      onStarted: () => {
+        log.push('started');
+        return works.shift();
+      },
+      onStopped: () => log.push('stopped'),
+      onError: (error) => log.push(String(error)),
+    });
+    const holder = (): unknown => (store.objects.get('ns/lease') as Lease).spec?.holderIdentity;
+    await settle();
+    expect([election.isLeader, holder()]).toEqual([true, 'a']);
+    broken.reject(new Error('broken'));
+    await settle();
+    expect([election.isLeader, holder(), log]).toEqual([false, '', ['started', 'Error: broken', 'stopped']]);
+    await timers.advance(1_999);
+    expect(log).toHaveLength(3);
+    await timers.advance(1);
+    expect([election.isLeader, log.at(-1)]).toEqual([true, 'started']);
+  });
+
   test('refuses times that would let two lead', () => {
     const options = { client: new ObjectStore().client(), namespace: 'ns', name: 'lease', identity: 'a' };
     const start = () => startLeaderElection({ ...options, leaseMs: 10_000, renewMs: 10_000, onStarted: () => {} });

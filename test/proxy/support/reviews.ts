@@ -7,13 +7,19 @@ export interface TokenOptions {
   readonly audiences?: readonly string[];
   /** `exp`, milliseconds since the epoch; by default in an hour. */
   readonly expiresAt?: number;
+  /** `sub`; none by default. */
+  readonly subject?: string;
 }
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A text that has the shape of a service account's token; whose it is, only `FakeApiServer` says. */
-export function makeToken({ audiences = [callerAudience], expiresAt = Date.now() + 3_600_000 }: TokenOptions = {}) {
-  const claims = { aud: audiences, exp: Math.floor(expiresAt / 1000), jti: randomBytes(12).toString('hex') };
+export function makeToken({
+  audiences = [callerAudience],
+  expiresAt = Date.now() + 3_600_000,
+  subject: sub,
+}: TokenOptions = {}) {
+  const claims = { aud: audiences, exp: Math.floor(expiresAt / 1000), sub, jti: randomBytes(12).toString('hex') };
   return `${encode({ alg: 'RS256' })}.${encode(claims)}.${randomBytes(32).toString('base64url')}`;
 }
 
