@@ -17,7 +17,10 @@ export default defineConfig({
         test: { name: 'process', include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, clusterTests] },
       },
       // A machine has room for one cluster, and that cluster needs the processors for itself: last, one file at a time.
-      { extends: true, test: { name: 'cluster', include: [clusterTests], fileParallelism: false } },
+      {
+        extends: true,
+        test: { name: 'cluster', include: [clusterTests], fileParallelism: false, testTimeout: 90_000 },
+      },
     ],
   },
 });

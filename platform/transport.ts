@@ -202,10 +202,10 @@ export class RegistryTransport {
       const zone = zoneOf(address);
       const isClosed = zone === 'loopback' && this.#options.isLoopbackForbidden === true;
       if (!isClosed && mayReach(from, zone)) continue;
+      const where = `${url.host} is at a ${zone} address`;
+      if (isClosed || url.origin === this.origin) throw new TargetForbiddenError(`${where}, where no registry may be`);
       throw new TargetForbiddenError(
-        url.origin === this.origin
-          ? `${url.host} is at a ${zone} address, where no registry may be`
-          : `the registry, at a ${from} address, sends us to ${url.host}, which is at a ${zone} address; list the host in spec.params trustedHosts if that is right`,
+        `the registry, at a ${from} address, sends us to ${url.host}, which is at a ${zone} address; list the host in spec.params trustedHosts if that is right`,
       );
     }
   }

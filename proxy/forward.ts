@@ -2,16 +2,16 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerR
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import type { ResolvedConnector } from '../connectors/connector.ts';
-import { isWithinPath } from '../connectors/registry-address.ts';
 import { type Caller, type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { networkErrorCode, toProxyError } from '../platform/network-error.ts';
 import { type RegistryTransport, TargetForbiddenError } from '../platform/transport.ts';
-import { type CentreRoute, centreUrl } from './centre-route.ts';
-import { upstreamHeaders } from './headers.ts';
+import { type CentreRoute, centreUrl, refusalOfCentre } from './centre-route.ts';
+import { headersForBytes, upstreamHeaders } from './headers.ts';
 import { rewriteLink } from './link.ts';
 import type { Operation } from './operation.ts';
-import { denial, isEcho, passedOn, withoutEchoes } from './refusal.ts';
+import { isRedirect, redirectTarget } from './redirect.ts';
+import { denial, passedOn, withoutEchoes } from './refusal.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
 import type { Route } from './route.ts';
@@ -30,7 +30,6 @@ export interface ForwardOptions {
   readonly random: () => number;
 }
 
-const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const redirectsMax = 5;
 /**
  * Attempts after the first, before the first byte. The centre is tried more often where it breaks off: one replica that
@@ -43,17 +42,12 @@ const resumptionsMax = 5;
 const retryAfterMs = 100;
 const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-const forBytes: ReadonlySet<string> = new Set(['accept', 'accept-encoding', 'if-range', 'range', 'user-agent']);
-
 /** Failures that another attempt would only repeat. */
 const lastingFailures: ReadonlySet<string> = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
   'ENOTFOUND',
   'UND_ERR_HEADERS_OVERFLOW',
 ]);
-
-const isRedirect = (status: number, headers: IncomingHttpHeaders): boolean =>
-  redirectStatuses.has(status) && headers.location !== undefined;
 
 /**
  * Carries one read of the registry API through: gets a grant, sends the request, and answers the caller with what
@@ -161,8 +155,7 @@ class Forwarding {
   #requestHeaders(): Record<string, string | string[]> {
     const headers = this.#broken === undefined ? { ...this.#headers } : resumptionHeaders(this.#headers, this.#broken);
     if (this.#isRelayed) return Object.assign(headers, this.#options.centre?.headers());
-    // Another host is asked for bytes, and told nothing else that the caller said.
-    if (this.#hasLeft) return Object.fromEntries(Object.entries(headers).filter(([name]) => forBytes.has(name)));
+    if (this.#hasLeft) return headersForBytes(headers);
     if (this.#grant.kind === 'authorization') headers['authorization'] = this.#grant.value;
     return headers;
   }
@@ -203,7 +196,7 @@ class Forwarding {
   async #afterHeld(answer: Held): Promise<boolean> {
     const { status } = answer;
     if (this.#mayRetry(status)) return this.#retry();
-    if (this.#isRelayed) throw this.#refusalOfCentre(answer);
+    if (this.#isRelayed) throw refusalOfCentre(answer);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
     if (status === 401 && !this.#hasLeft && !this.#isReauthorized) return this.#reauthorize(answer);
     // The centre sees the registry's own challenge, and may know better than the tokens that it hands out.
@@ -292,15 +285,6 @@ class Forwarding {
     return false;
   }
 
-  /** Registries' refusals come as 403: a 401 of the centre's is about the caller, with our challenge, or else about us. */
-  #refusalOfCentre({ status, headers }: Held): Error {
-    if (status === 401 && headers['www-authenticate'] !== undefined) {
-      return new ProxyError('CALLER_UNKNOWN', 'the token is not known here any more');
-    }
-    const message = `the centre refused to relay with ${status}`;
-    return new ProxyError('CENTRE_UNREACHABLE', message, { headers: { 'retry-after': '2' } });
-  }
-
   #denial(answer: Held): ProxyError {
     if (!this.#hasLeft) return denial(answer, this.#want, this.#grant, this.#url.host);
     return new ProxyError('UPSTREAM_PROTOCOL', `the blob storage ${this.#url.host} refused with ${answer.status}`);
@@ -309,8 +293,8 @@ class Forwarding {
   /** Blob storage on another host is the caller's to fetch from, so that the bytes bypass us; the rest we follow. */
   async #redirect(answer: Held): Promise<boolean> {
     const { connector, route, transport, operation } = this.#options;
-    const url = await transport.target(String(answer.headers.location), this.#url.href);
-    this.#checkRedirect(url);
+    const from = { transport, start: this.#start, url: this.#url, want: this.#want, grant: this.#grant };
+    const url = await redirectTarget(String(answer.headers.location), from);
     const isElsewhere = url.origin !== this.#start.origin;
     const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover';
     // A body that is being continued can no longer be handed over: its head is with the caller.
@@ -332,19 +316,5 @@ class Forwarding {
     this.#url = url;
     this.#hasLeft ||= isElsewhere;
     return false;
-  }
-
-  /** A redirect must not be a way around the connector's path, nor a way out for our grant. */
-  #checkRedirect(url: URL): void {
-    const { pathPrefix } = this.#options.connector.address;
-    const isApi = url.origin === this.#start.origin && url.pathname.startsWith('/v2/');
-    const repository = url.pathname.slice('/v2/'.length);
-    // Names need no percent signs, and who decodes `..%2f` is somewhere else.
-    if (isApi && (!isWithinPath(repository, pathPrefix) || (pathPrefix !== '' && repository.includes('%')))) {
-      throw new ProxyError('REPOSITORY_OUTSIDE', `the registry sends us out of ${pathPrefix}, which is all it serves`);
-    }
-    if (isEcho(url.href, this.#want, this.#grant)) {
-      throw new ProxyError('UPSTREAM_PROTOCOL', 'the registry repeats our credential in a redirect');
-    }
   }
 }

@@ -79,6 +79,13 @@ export function upstreamHeaders(headers: IncomingHttpHeaders): Record<string, st
   return without(headers, (name) => notUpstream.has(name) || name.startsWith(forwardedPrefix));
 }
 
+const forBytes: ReadonlySet<string> = new Set(['accept', 'accept-encoding', 'if-range', 'range', 'user-agent']);
+
+/** What goes to a host that the registry sent us to: it is asked for bytes, and told nothing else that the caller said. */
+export function headersForBytes(headers: Record<string, string | string[]>): Record<string, string | string[]> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => forBytes.has(name)));
+}
+
 /** The headers of a registry's answer that go to the caller. */
 export function downstreamHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   return without(headers, (name) => notDownstream.has(name));
