@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Children } from './children.ts';
+import { interrupted } from './interrupted.ts';
 import { describeMachine } from './machine.ts';
 import {
   type Effort,
@@ -94,14 +95,6 @@ function format({ machine, measured, slow }: Results, command: string): string {
     ratiosTable(measured),
     slow.map((entry) => `- ${slowClientsLine(entry)}`).join('\n'),
   ].join('\n\n');
-}
-
-/** Rejects when a person or a machine wants the run to end. */
-function interrupted(): Promise<never> {
-  return new Promise((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-  });
 }
 
 async function main(args: string[]): Promise<number> {

@@ -4,12 +4,14 @@
  * is not as it has to be.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { bundle } from '../deploy/bundle.ts';
 import { type Registry, startRegistry } from '../test/support/registry.ts';
+import { interrupted } from './interrupted.ts';
+import { describeHardware } from './machine.ts';
 import { measureChanges } from './sync/changes.ts';
 import { type BenchCluster, createAll, openCluster } from './sync/cluster.ts';
 import { connectorsOf, namespacesOf, type Size } from './sync/content.ts';
@@ -166,19 +168,9 @@ async function run(flags: Flags, folder: string, parts: AsyncDisposableStack): P
 }
 
 function describeMachine(load: readonly number[]): string {
-  const cores = cpus();
-  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   const date = new Date().toISOString().slice(0, 10);
   const loads = load.map((value) => value.toFixed(1)).join(' ');
-  return `${date}, ${cores.length} × ${cores[0]?.model ?? 'unknown CPU'}, ${memory}, load before the run ${loads}; Node ${process.versions.node}`;
-}
-
-/** Rejects when a person or a machine wants the run to end. */
-function interrupted(): Promise<never> {
-  return new Promise((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
-  });
+  return `${date}, ${describeHardware()}, load before the run ${loads}; Node ${process.versions.node}`;
 }
 
 async function main(args: string[]): Promise<number> {

@@ -1,6 +1,6 @@
 import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Document as YamlDocument } from 'yaml';
 import type { z } from 'zod';
-import { connectorApiVersion, type Document, documentSchemas } from './schema.ts';
+import { connectorApiVersion, connectorGroup, type Document, documentSchemas } from './schema.ts';
 import { faultsMax, faultsOf, parseYamlStream } from './yaml-stream.ts';
 
 /** What is wrong with a manifest, and where. */
@@ -85,7 +85,7 @@ function readDocument(located: Located): ReadDocument {
 
 /** A typing error in our own group must not pass in silence; other people's kinds may lie in the same folder. */
 function unknownKind(located: Located, apiVersion: string, kind: string): ReadDocument {
-  if (!apiVersion.startsWith('connectors.alauda.io/')) return { kind: 'skipped', what: `${apiVersion} ${kind}` };
+  if (!apiVersion.startsWith(`${connectorGroup}/`)) return { kind: 'skipped', what: `${apiVersion} ${kind}` };
   const message = `there is no ${apiVersion} ${kind}: the kinds are ${connectorApiVersion} Connector and ConnectorClass`;
   return { kind: 'problems', problems: [located.problem(['kind'], message)] };
 }

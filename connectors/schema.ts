@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { isConnectorName, isNamespaceName } from './address.ts';
 
-export const connectorApiVersion = 'connectors.alauda.io/v1alpha1';
+export const connectorGroup = 'connectors.alauda.io';
+export const connectorApiVersion = `${connectorGroup}/v1alpha1`;
 
 /** Types of Secret that a credential is read from. */
 export const secretTypes = {

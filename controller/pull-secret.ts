@@ -4,7 +4,6 @@ import { readJwt } from '../platform/jwt.ts';
 import type { KubernetesObject } from '../platform/kubernetes/object.ts';
 import { managedLabels } from './ownership.ts';
 
-export { pullSecretName };
 export const pullSecretType = 'kubernetes.io/dockerconfigjson';
 
 /** Anything but empty: some clients refuse an entry without a user. The proxy reads the token alone. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
+import { connectorGroup } from '../connectors/schema.ts';
 import type { Action } from '../credentials/grant.ts';
 import { ReviewCache } from './review-cache.ts';
 import type { Identity, ReviewClient } from './token-reviews.ts';
@@ -52,7 +53,7 @@ export class AccessReviews {
   async #review(identity: Identity, verb: string, { namespace, name }: ConnectorKey, signal: AbortSignal) {
     const { username: user, uid, groups, extra } = identity;
     const resourceAttributes = {
-      group: 'connectors.alauda.io',
+      group: connectorGroup,
       resource: 'connectors',
       subresource: 'proxy',
       namespace,

@@ -10,8 +10,6 @@ import { isRepository } from '../connectors/image-reference.ts';
 import type { Grant } from '../credentials/grant.ts';
 import { isProxyErrorCode, ProxyError } from '../platform/errors.ts';
 
-export { callerAudience } from '../connectors/pull-identity.ts';
-
 export const grantsPath = '/v1/grants';
 export const callersPath = '/v1/callers';
 export const selfPath = '/v1/agents/self';

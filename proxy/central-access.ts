@@ -123,11 +123,13 @@ export class CentralAccess implements Access {
   }
 
   async #remember(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
-    if (!this.#isPlausible(want.token)) throw unknownCaller(want.token);
+    if (want.token === undefined) throw unknownCaller(undefined);
     const key = admissionKey(tokenDigest(want.token), want);
     const known = this.#remembered.get(key);
     const now = this.#now();
+    // What is remembered ends with its token at the latest: only another token has to be read.
     if (refused !== undefined || known === undefined || now >= known.until) {
+      if (!this.#isPlausible(want.token)) throw unknownCaller(want.token);
       return this.#renew(key, want, refused, signal);
     }
     const isFresh = now - known.at < validMs && now < known.until - renewBeforeMs;

@@ -1,5 +1,5 @@
+import { pullSecretName } from '../../connectors/pull-identity.ts';
 import { conditionOf, readyCondition, statusOf } from '../../connectors/status.ts';
-import { pullSecretName } from '../../controller/pull-secret.ts';
 import type { KubernetesClient } from '../../platform/kubernetes/client.ts';
 import { type Informer, startInformer } from '../../platform/kubernetes/informer.ts';
 import { type KubernetesObject, type ObjectKey, resources } from '../../platform/kubernetes/object.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { callerAudience } from '../../connectors/pull-identity.ts';
 import { AccessReviews } from '../../proxy/access-reviews.ts';
-import { callerAudience } from '../../proxy/agent-protocol.ts';
 import { clusterCallers } from '../../proxy/cluster-callers.ts';
 import { TokenReviews } from '../../proxy/token-reviews.ts';
 import { FakeApiServer, makeToken, nodeExtra } from './support/reviews.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { callerAudience } from '../../proxy/agent-protocol.ts';
+import { callerAudience } from '../../connectors/pull-identity.ts';
 import { TokenReviews } from '../../proxy/token-reviews.ts';
 import { agentName, makeClock } from './support/centre.ts';
 import { FakeApiServer, makeToken, nodeExtra } from './support/reviews.ts';

@@ -5,13 +5,14 @@ import { connect as connectTls, createServer as createTlsServer, type TLSSocket 
 import type { Dispatcher } from 'undici';
 import { createCertificateAuthority, issueServerCertificate } from '../../../certs/authority.ts';
 import { buildCatalogue } from '../../../connectors/catalogue.ts';
+import { callerAudience } from '../../../connectors/pull-identity.ts';
 import type { Document } from '../../../connectors/schema.ts';
 import { LocalGrants } from '../../../credentials/local-grants.ts';
 import { RegistryTransports } from '../../../credentials/registry-transports.ts';
 import { localAccess } from '../../../proxy/access.ts';
 import { AccessReviews } from '../../../proxy/access-reviews.ts';
 import { buildAgentApi } from '../../../proxy/agent-api.ts';
-import { agentAudience, callerAudience } from '../../../proxy/agent-protocol.ts';
+import { agentAudience } from '../../../proxy/agent-protocol.ts';
 import { CentralAccess } from '../../../proxy/central-access.ts';
 import { centreDispatcher } from '../../../proxy/centre-dispatcher.ts';
 import { clusterCallers } from '../../../proxy/cluster-callers.ts';

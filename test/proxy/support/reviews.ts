@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { callerAudience } from '../../../proxy/agent-protocol.ts';
+import { callerAudience } from '../../../connectors/pull-identity.ts';
 import type { ReviewClient } from '../../../proxy/token-reviews.ts';
 
 export interface TokenOptions {
