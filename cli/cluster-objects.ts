@@ -5,6 +5,7 @@ import { type KubernetesObject, keyText, resources } from '../platform/kubernete
 import { startObjectWatches } from '../platform/kubernetes/object-watches.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ControllerSettings } from './controller-settings.ts';
+import { unreadable } from './unreadable-file.ts';
 
 /** What every replica knows of the cluster, kept current by watches. */
 export interface ClusterObjects {
@@ -20,7 +21,11 @@ export async function openClusterObjects(
   parts: AsyncDisposableStack,
 ): Promise<ClusterObjects> {
   const tell = watchFailures(log);
-  const client = parts.use(await openKubernetesClient({ kubeconfig: settings.kubeconfig }));
+  const { kubeconfig } = settings;
+  const opened = openKubernetesClient({ kubeconfig });
+  const client = parts.use(
+    await (kubeconfig === undefined ? opened : opened.catch(unreadable('--kubeconfig', kubeconfig, 'a kubeconfig'))),
+  );
   const watchAll = (
     resource: (typeof resources)[keyof typeof resources],
     transform?: (object: KubernetesObject) => KubernetesObject,

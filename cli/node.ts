@@ -12,6 +12,7 @@ import { formatListenAddress, listen } from './listen-address.ts';
 import { type Listening, startManagement } from './management-listener.ts';
 import type { NodeSettings } from './node-settings.ts';
 import { observeProxy } from './observe.ts';
+import { unreadable } from './unreadable-file.ts';
 
 /** Until it has passed, the self-test is made this often. */
 const selfTestMs = 1_000;
@@ -65,13 +66,14 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
 }
 
 async function openAccess(settings: NodeSettings, log: Logger, parts: AsyncDisposableStack): Promise<CentralAccess> {
-  const open = async (path: string) => {
+  const open = async (option: string, path: string, what: string) => {
     const onError = (err: unknown) => log.error({ err, path }, 'cannot be read: what it held before goes on');
-    const file = await openWatchedFile(path, { onError });
+    const file = await openWatchedFile(path, { onError }).catch(unreadable(option, path, what));
     parts.defer(() => file.close());
     return file;
   };
-  const [token, ca] = [await open(settings.token), await open(settings.centreCa)];
+  const token = await open('--token', settings.token, 'the projected token of audience oci-connector-agent');
+  const ca = await open('--centre-ca', settings.centreCa, 'ca.crt of ConfigMap oci-connector-serving-ca');
   const dispatcher = centreDispatcher(settings.centre, () => ca.text);
   parts.defer(() => dispatcher.destroy());
   return new CentralAccess({ centre: settings.centre, dispatcher, agentToken: () => token.text.trim() });

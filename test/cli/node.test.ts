@@ -156,7 +156,8 @@ describe('an agent', () => {
   test.each(['token', 'ca.crt'])('does not start without its %s', async (name) => {
     const { start, folder } = await open(await openScene());
     await rm(join(folder.path, name));
-    await expect(start()).rejects.toMatchObject({ code: 'ENOENT' });
+    const message = expect.stringMatching(/^--(token|centre-ca) .* cannot be read \(ENOENT\): it has to be /);
+    await expect(start()).rejects.toMatchObject({ code: 'ENOENT', message });
     expect(await readdir(folder.path)).not.toContain('1.sock');
   });
 
