@@ -26,6 +26,13 @@ export function proxyFor(origin: URL, settings: ProxySettings): URL | undefined 
   return url;
 }
 
+/** What a proxy is told of who we are, where its address says that. */
+export function proxyAuthorization({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(login).toString('base64')}`;
+}
+
 function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);

@@ -1,10 +1,12 @@
 import { ProxyError } from './errors.ts';
+import { HttpProxyError } from './http1/errors.ts';
 import { TargetForbiddenError } from './transport.ts';
 
 const timeouts: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
+  'ERR_REQUEST_BODY_TIMEOUT',
   'ETIMEDOUT',
 ]);
 
@@ -22,6 +24,7 @@ const sentences: ReadonlyMap<string, string> = new Map(
     UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
     UND_ERR_HEADERS_TIMEOUT: 'no answer came in time',
     UND_ERR_BODY_TIMEOUT: 'the body stopped coming',
+    ERR_REQUEST_BODY_TIMEOUT: 'it stopped taking the body',
     UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
     HPE_INVALID_CONSTANT: 'the answer is not HTTP',
     DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name its CA in caCertSecretRef',
@@ -60,23 +63,16 @@ export function networkErrorCode(error: unknown): string {
 export function toProxyError(error: unknown, host: string): Error {
   if (error instanceof ProxyError) return error;
   if (error instanceof TargetForbiddenError) return new ProxyError('TARGET_FORBIDDEN', error.message, { cause: error });
-  const refusal = proxyRefusal(error);
-  if (error instanceof Error && error.name === 'AbortError' && refusal === undefined) return error;
-  // The parser keeps what it could not read, and that may repeat what we said.
+  if (error instanceof Error && error.name === 'AbortError') return error;
+  // A parser may keep what it could not read, and that may repeat what we said.
   if (error instanceof Error && 'data' in error) error.data = undefined;
   const code = networkErrorCode(error);
   const isNoHttp = code.startsWith('HPE_');
   const sentence =
-    refusal ?? sentences.get(code) ?? (isNoHttp ? 'the answer is not HTTP' : `the request failed (${code})`);
+    refusalOf(error) ?? sentences.get(code) ?? (isNoHttp ? 'the answer is not HTTP' : `the request failed (${code})`);
   return new ProxyError(timeouts.has(code) ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_UNREACHABLE', `${host}: ${sentence}`, {
     cause: error,
   });
 }
 
-/** That an HTTP proxy refused: undici has its status in messages only, one of which calls itself an abort. */
-function proxyRefusal(error: unknown): string | undefined {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  if (code !== 'UND_ERR_ABORTED' && code !== 'UND_ERR_INVALID_ARG') return undefined;
-  const [, status] = /^Proxy (?:response|Authentication Required) \((\d+)\)/.exec(String(message)) ?? [];
-  return status === undefined ? undefined : `the HTTP proxy answered ${status}`;
-}
+const refusalOf = (error: unknown): string | undefined => (error instanceof HttpProxyError ? error.message : undefined);

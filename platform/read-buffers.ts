@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { OnReadOpts } from 'node:net';
 
 /** What Node itself allocates for a read. */
 const smallBytes = 65_536;
@@ -13,6 +13,7 @@ const spareMax = 64;
 interface Reader {
   /** What it read last has been sent already. */
   isPrompt: boolean;
+  isNextLarge: boolean;
 }
 
 /**
@@ -25,20 +26,28 @@ interface Reader {
 export class ReadBuffers {
   readonly #small: Buffer[] = [];
   readonly #large: Buffer[] = [];
-  readonly #readers = new WeakMap<Socket, Reader>();
   /** Buffers that are lent: who read, and how many bytes. */
   readonly #lent = new WeakMap<ArrayBufferLike, { readonly reader: Reader; readonly bytes: number }>();
-  #isNextLarge = false;
   #largeCount = 0;
   readonly #lost = new FinalizationRegistry(() => {
     this.#largeCount -= 1;
   });
 
-  /** The `onread` option of `net.connect` and `tls.connect`, for sockets that are read from as streams all the same. */
-  readonly onread = Object.freeze({
-    buffer: (): Buffer => this.#take(),
-    callback: this.#receiver(),
-  });
+  /** The `onread` option of `net.connect` and `tls.connect`, for one socket: `receive` gets what it reads. */
+  reader(receive: (chunk: Buffer) => void): OnReadOpts {
+    const reader: Reader = { isPrompt: false, isNextLarge: false };
+    return {
+      buffer: () => this.#take(reader),
+      callback: (bytes, buffer) => {
+        // TLS hands out records of at most 16 KiB, one at a time.
+        reader.isNextLarge = reader.isPrompt && bytes > smallBytes / 2;
+        reader.isPrompt = false;
+        this.#lent.set(buffer.buffer, { reader, bytes });
+        receive(buffer.subarray(0, bytes) as Buffer);
+        return true;
+      },
+    };
+  }
 
   /**
    * Takes the buffer back that `chunk` is in, if it is one of ours and `chunk` is the end of what was read into it:
@@ -57,10 +66,8 @@ export class ReadBuffers {
   }
 
   /** Node asks for a socket's first buffer when it opens, and for the next one right after each read. */
-  #take(): Buffer {
-    const isLarge = this.#isNextLarge;
-    this.#isNextLarge = false;
-    const large = isLarge ? (this.#large.pop() ?? this.#makeLarge()) : undefined;
+  #take(reader: Reader): Buffer {
+    const large = reader.isNextLarge ? (this.#large.pop() ?? this.#makeLarge()) : undefined;
     // Not of Buffer's pool: what is given back is the whole memory behind a chunk.
     return large ?? this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes);
   }
@@ -71,26 +78,5 @@ export class ReadBuffers {
     this.#largeCount += 1;
     this.#lost.register(made.buffer, undefined);
     return made;
-  }
-
-  #receiver() {
-    const receive = (socket: Socket, bytes: number, buffer: Uint8Array): boolean => {
-      const reader = this.#readers.get(socket) ?? this.#enter(socket);
-      // TLS hands out records of at most 16 KiB, one at a time.
-      this.#isNextLarge = reader.isPrompt && bytes > smallBytes / 2;
-      reader.isPrompt = false;
-      this.#lent.set(buffer.buffer, { reader, bytes });
-      return socket.push(buffer.subarray(0, bytes));
-    };
-    // Node calls it as a method of the socket.
-    return function (this: Socket, bytes: number, buffer: Uint8Array): boolean {
-      return receive(this, bytes, buffer);
-    };
-  }
-
-  #enter(socket: Socket): Reader {
-    const reader = { isPrompt: false };
-    this.#readers.set(socket, reader);
-    return reader;
   }
 }

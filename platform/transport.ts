@@ -2,8 +2,9 @@ import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
-import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
-import { type ProxySettings, proxyFor } from './environment-proxy.ts';
+import { type ProxySettings, proxyAuthorization, proxyFor } from './environment-proxy.ts';
+import { connector, type ProxyHop } from './http1/connect.ts';
+import { OriginPool } from './http1/origin-pool.ts';
 import { mayReach, type NetworkZone, outermost, zoneOf } from './network-zone.ts';
 import { ReadBuffers } from './read-buffers.ts';
 
@@ -61,8 +62,8 @@ export class RegistryTransport {
   readonly #options: TransportOptions;
   readonly #timeouts: TransportTimeouts;
   readonly #resolve: Resolve;
-  readonly #own: Dispatcher;
-  readonly #others: LRUCache<string, Dispatcher>;
+  readonly #own: OriginPool;
+  readonly #others: LRUCache<string, OriginPool>;
   #secureContext: SecureContext | undefined;
   /**
    * The outermost zone that the registry's name ever resolved to. What it answers later cannot make it more private:
@@ -83,7 +84,7 @@ export class RegistryTransport {
   }
 
   /** The dispatcher for a URL that `target` allowed; the registry's own for its origin. */
-  dispatcherFor(url: URL): Dispatcher {
+  dispatcherFor(url: URL): OriginPool {
     if (url.origin === this.origin) return this.#own;
     const present = this.#others.get(url.origin);
     if (present !== undefined) return present;
@@ -97,7 +98,7 @@ export class RegistryTransport {
     return readBuffers;
   }
 
-  get dispatcher(): Dispatcher {
+  get dispatcher(): OriginPool {
     return this.#own;
   }
 
@@ -131,58 +132,43 @@ export class RegistryTransport {
     await Promise.all([this.#own.destroy(), ...[...this.#others.values()].map((dispatcher) => dispatcher.destroy())]);
   }
 
-  #open(url: URL): Dispatcher {
-    const common = {
-      allowH2: false,
-      headersTimeout: this.#timeouts.headersMs,
-      bodyTimeout: this.#timeouts.idleBodyMs,
-      keepAliveTimeout: 30_000,
-      // As many as there are requests: with a bound, callers that do not read would keep all others waiting.
-      connections: this.#options.connections ?? null,
-      maxHeaderSize: 65_536,
-    };
+  #open(url: URL): OriginPool {
+    const { connectMs, headersMs, idleBodyMs } = this.#timeouts;
+    const isSecure = url.protocol === 'https:';
     // No proxy reaches for us what we may not reach: dialled directly, it is refused.
     const proxy = isForbidden(url) ? undefined : proxyFor(url, this.#options.proxies ?? {});
-    const tls = url.protocol === 'https:' ? { secureContext: this.#tls() } : {};
-    if (proxy === undefined) return new Pool(url.origin, { ...common, connect: this.#connector(url, tls) });
-    const { connectMs } = this.#timeouts;
-    return new ProxyAgent({
-      uri: proxy.href,
-      requestTls: { ...tls, timeout: connectMs },
-      proxyTls: proxy.protocol === 'https:' ? { secureContext: secureContextFor(undefined) } : {},
-      connectTimeout: connectMs,
-      proxyTunnel: false,
-      // The agent hands its own options to tunnels only: without these, a proxy that is silent holds us for minutes.
-      factory: (origin, options) => new Pool(origin, { ...options, ...common }),
-      clientFactory: (origin, options) => new Pool(origin, { ...options, headersTimeout: connectMs }),
+    const hop = proxy === undefined ? undefined : proxyHop(proxy);
+    return new OriginPool(url.origin, {
+      connect: connector({
+        origin: url,
+        connectMs,
+        readBuffers,
+        secureContext: isSecure ? this.#tls() : undefined,
+        ...(hop === undefined ? this.#checks(url) : { proxy: hop }),
+      }),
+      headersMs,
+      idleBodyMs,
+      // As many as there are requests: with a bound, callers that do not read would keep all others waiting.
+      connections: this.#options.connections,
+      forwarder: isSecure ? undefined : hop,
     });
   }
 
-  #connector(url: URL, tls: object): buildConnector.connector {
-    const lookup: LookupFunction = (hostname, options, callback) => {
-      this.#allowed(url, hostname).then(
-        (found) => {
-          const first = found[0];
-          if (options.all) callback(null, [...found]);
-          else callback(null, first?.address ?? '', first?.family);
-        },
-        (error: Error) => callback(error, ''),
-      );
-    };
-    const connect = buildConnector({
-      ...tls,
-      timeout: this.#timeouts.connectMs,
-      allowH2: false,
-      lookup,
-      onread: readBuffers.onread,
-    } as buildConnector.BuildOptions);
+  /** The address that was checked is the one that is dialled, whether it is found or written. */
+  #checks(url: URL): { lookup: LookupFunction } | { check: () => Promise<void> } {
     const literal = bareHost(url.hostname);
-    if (isIP(literal) === 0) return connect;
-    return (options, callback) => {
-      this.#check(url, [literal]).then(
-        () => connect(options, callback),
-        (error: Error) => callback(error, null),
-      );
+    if (isIP(literal) !== 0) return { check: () => this.#check(url, [literal]) };
+    return {
+      lookup: (hostname, options, callback) => {
+        this.#allowed(url, hostname).then(
+          (found) => {
+            const first = found[0];
+            if (options.all) callback(null, [...found]);
+            else callback(null, first?.address ?? '', first?.family);
+          },
+          (error: Error) => callback(error, ''),
+        );
+      },
     };
   }
 
@@ -242,6 +228,12 @@ export class RegistryTransport {
 
 const isForbidden = ({ hostname }: URL): boolean =>
   isIP(bareHost(hostname)) !== 0 && zoneOf(bareHost(hostname)) === 'forbidden';
+
+const proxyHop = (url: URL): ProxyHop => ({
+  url,
+  secureContext: url.protocol === 'https:' ? secureContextFor(undefined) : undefined,
+  authorization: proxyAuthorization(url),
+});
 
 const bareHost = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
 

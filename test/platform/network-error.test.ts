@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ProxyError } from '../../platform/errors.ts';
+import { HttpProxyError } from '../../platform/http1/errors.ts';
 import { networkErrorCode, toProxyError } from '../../platform/network-error.ts';
 import { TargetForbiddenError } from '../../platform/transport.ts';
 
@@ -28,11 +29,8 @@ test.each<[error: unknown, code: string, message: string]>([
   [new DOMException('x', 'TimeoutError'), 'UPSTREAM_TIMEOUT', 'h:1: no answer came in time'],
   [coded('HPE_CR_EXPECTED'), 'UPSTREAM_UNREACHABLE', 'h:1: the answer is not HTTP'],
   [coded('CERT_HAS_EXPIRED'), 'UPSTREAM_UNREACHABLE', 'h:1: its certificate has expired'],
-  [
-    coded('UND_ERR_INVALID_ARG', 'Proxy Authentication Required (407)'),
-    'UPSTREAM_UNREACHABLE',
-    'h:1: the HTTP proxy answered 407',
-  ],
+  [new HttpProxyError(407), 'UPSTREAM_UNREACHABLE', 'h:1: the HTTP proxy answered 407'],
+  [coded('ERR_REQUEST_BODY_TIMEOUT'), 'UPSTREAM_TIMEOUT', 'h:1: it stopped taking the body'],
   [coded('constructor'), 'UPSTREAM_UNREACHABLE', 'h:1: the request failed (constructor)'],
   ['s3cret', 'UPSTREAM_UNREACHABLE', 'h:1: the request failed (UNKNOWN)'],
   [new TargetForbiddenError('not there'), 'TARGET_FORBIDDEN', 'not there'],
@@ -44,14 +42,6 @@ test('what is an answer already, and who went away, stay as they are', () => {
   const answer = new ProxyError('INTERNAL', 'x');
   const abort = new DOMException('gone', 'AbortError');
   expect([answer, abort].map((error) => toProxyError(error, 'h'))).toEqual([answer, abort]);
-});
-
-test('a proxy that refuses is no caller who went away, whatever undici calls it', () => {
-  const error = named('AbortError', {
-    code: 'UND_ERR_ABORTED',
-    message: 'Proxy response (502) !== 200 when HTTP Tunneling',
-  });
-  expect(toProxyError(error, 'h')).toMatchObject({ message: 'h: the HTTP proxy answered 502' });
 });
 
 test('what the parser could not read is not kept: it may repeat what we sent', () => {

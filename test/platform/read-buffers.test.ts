@@ -1,4 +1,3 @@
-import { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { ReadBuffers } from '../../platform/read-buffers.ts';
 
@@ -7,19 +6,20 @@ const large = 262_144;
 
 /** A socket as Node drives one: it reads into the buffer that it has, and is handed the next one at once. */
 function reader(buffers: ReadBuffers) {
-  const pushed: Buffer[] = [];
-  const socket = Object.assign(new Socket(), { push: (chunk: Buffer) => pushed.push(chunk) > 0 });
-  let current = buffers.onread.buffer();
+  const received: Buffer[] = [];
+  const onread = buffers.reader((chunk) => received.push(chunk));
+  const next = onread.buffer as () => Uint8Array;
+  let current = next();
   return {
     get current() {
       return current;
     },
     /** Reads `bytes`, and returns the chunk that whoever reads from the socket gets. */
     read(bytes: number): Buffer {
-      buffers.onread.callback.call(socket, bytes, current);
-      current = buffers.onread.buffer();
-      const chunk = pushed.at(-1);
-      if (chunk === undefined) throw new Error('nothing was pushed');
+      onread.callback(bytes, current);
+      current = next();
+      const chunk = received.at(-1);
+      if (chunk === undefined) throw new Error('nothing was received');
       return chunk;
     },
   };
