@@ -1,9 +1,9 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../platform/atomic-file.ts';
-import { authorityFile } from './authority-store.ts';
-import type { CertificateStore } from './certificate-store.ts';
+import type { AuthorityStore, CertificateStore } from './certificate-store.ts';
 import { hasCode, readIfExists } from './file.ts';
+import { type TextStore, textFile } from './text-store.ts';
 
 /**
  * A directory of its own for a standalone process: `ca.pem` (the authority, secret), `ca.crt` (for clients), `tls.crt`
@@ -13,11 +13,9 @@ export function certificateDirectory(directory: string): CertificateStore {
   const paths = certificatePaths(directory);
   return {
     location: paths.cert,
-    authority: authorityFile(paths.authority),
+    authority: textFile(paths.authority),
     open: () => openDirectory(directory),
-    async writeBundle(bundle) {
-      if ((await readIfExists(paths.bundle)) !== bundle) await writeFileAtomic(paths.bundle, bundle);
-    },
+    writeBundle: (bundle) => writeIfChanged(paths.bundle, bundle),
     async readPair() {
       const [key, cert] = [await readIfExists(paths.key), await readIfExists(paths.cert)];
       return key === undefined || cert === undefined ? undefined : { key, cert };
@@ -29,13 +27,35 @@ export function certificateDirectory(directory: string): CertificateStore {
   };
 }
 
+/** The authority that signs for clients, in the same directory: `interception-ca.pem` (secret) and `interception-ca.crt`. */
+export function interceptionDirectory(directory: string): AuthorityStore {
+  const paths = certificatePaths(directory);
+  return {
+    authority: textFile(paths.interception),
+    open: () => openDirectory(directory),
+    writeBundle: (bundle) => writeIfChanged(paths.interceptionBundle, bundle),
+  };
+}
+
+/** The keys that addresses of uploads are sealed with, in the same directory: `sealing-keys.json`, secret. */
+export function sealingKeyFile(directory: string): TextStore {
+  return textFile(certificatePaths(directory).sealing);
+}
+
 function certificatePaths(directory: string) {
   return {
     authority: join(directory, 'ca.pem'),
     bundle: join(directory, 'ca.crt'),
     cert: join(directory, 'tls.crt'),
     key: join(directory, 'tls.key'),
+    interception: join(directory, 'interception-ca.pem'),
+    interceptionBundle: join(directory, 'interception-ca.crt'),
+    sealing: join(directory, 'sealing-keys.json'),
   };
+}
+
+async function writeIfChanged(path: string, text: string): Promise<void> {
+  if ((await readIfExists(path)) !== text) await writeFileAtomic(path, text);
 }
 
 /**

@@ -4,6 +4,7 @@ import { certificateDirectory } from './certificate-directory.ts';
 import type { CertificateStore } from './certificate-store.ts';
 import { loadKeyPair } from './key-pair.ts';
 import { defaultLifetimes, type Lifetimes, signer } from './rotation.ts';
+import { restoreText } from './text-store.ts';
 
 const HOUR_MS = 60 * 60_000;
 
@@ -48,7 +49,7 @@ export async function openServingCertificate(options: ServingCertificateOptions)
 
   async function load(known?: Authority) {
     const at = now();
-    if (known !== undefined) await restoreAuthority(store, known);
+    if (known !== undefined) await restoreText(store.authority, serializeAuthority(known));
     const authority = await loadAuthority(store.authority, at, { name: 'serving', ...lifetimes });
     const caBundle = bundle(authority);
     // Before the certificate: a client that reads the bundle knows the CA of whatever is served from here on.
@@ -97,11 +98,4 @@ export async function openServingCertificate(options: ServingCertificateOptions)
       await checking?.catch(() => {});
     },
   };
-}
-
-/** An authority that was deleted by mistake would be replaced by one that nobody trusts yet. */
-async function restoreAuthority({ authority }: CertificateStore, known: Authority): Promise<void> {
-  // What cannot be read is reported, with what to do, by whoever loads it next.
-  const text = await authority.read().catch(() => '');
-  if (text === undefined) await authority.write(serializeAuthority(known), undefined);
 }

@@ -4,6 +4,7 @@ import type { FieldPath } from './manifest.ts';
 import { parseRegistryAddress, type RegistryAddress } from './registry-address.ts';
 import type { Connector, ConnectorClass, Secret } from './schema.ts';
 import { conditionOf, readyCondition, statusOf } from './status.ts';
+import { parseTunnelHosts, type TunnelHost, tunnelHostsAnnotation } from './tunnel-hosts.ts';
 
 /** Why a connector cannot be used: a reason for machines, a sentence for people. */
 export interface ConnectorProblem {
@@ -42,10 +43,14 @@ export interface ResolvedConnector {
   readonly ca: string | undefined;
   readonly redirect: RedirectPolicy;
   readonly whenUnavailable: UnavailablePolicy;
+  /** Requests to the registry at the same time, for each process; undefined where the connector does not say. */
+  readonly maxConcurrentRequests: number | undefined;
   /** What the controller found last; undefined where nobody probes. */
   readonly isReady: boolean | undefined;
   /** `host` or `host:port` that the registry may send us to whatever their zone. */
   readonly trustedHosts: readonly string[];
+  /** Hosts of no connector that its class lets the forward proxy tunnel to. */
+  readonly tunnelHosts: readonly TunnelHost[];
   /** What keeps it from being used; the first of them is enough. */
   readonly problems: readonly ConnectorProblem[];
 }
@@ -79,8 +84,10 @@ export function resolveConnector(connector: Connector, namespace: string, parts:
     ca,
     redirect: paramOf(connector, 'redirect') === 'follow' ? 'follow' : 'handover',
     whenUnavailable: paramOf(connector, 'whenUnavailable') === 'keep' ? 'keep' : 'rewrite',
+    maxConcurrentRequests: numberOf(connector, maxConcurrentRequests),
     isReady: readinessOf(connector),
     trustedHosts: trustedHostsOf(connector),
+    tunnelHosts: parseTunnelHosts(connectorClass?.metadata.annotations?.[tunnelHostsAnnotation]).hosts,
     problems: Object.freeze(problems),
   });
 }
@@ -96,8 +103,10 @@ export function unreadableConnector(key: ConnectorKey, uid: string, problem: Con
     ca: undefined,
     redirect: 'handover' as const,
     whenUnavailable: 'rewrite' as const,
+    maxConcurrentRequests: undefined,
     isReady: undefined,
     trustedHosts: [],
+    tunnelHosts: [],
     problems: Object.freeze([problem]),
   });
 }
@@ -127,6 +136,8 @@ const choices: Readonly<Record<string, { readonly values: readonly string[]; rea
   },
 };
 
+const maxConcurrentRequests = 'maxConcurrentRequests';
+
 function checkParams(connector: Connector): ConnectorProblem[] {
   return (connector.spec.params ?? []).flatMap(({ name, value }, at): ConnectorProblem[] => {
     const field = ['spec', 'params', at, 'value'] as const;
@@ -134,6 +145,9 @@ function checkParams(connector: Connector): ConnectorProblem[] {
     if (wrongHost !== undefined) {
       const message = 'trustedHosts has an entry that is no host: write host or host:port, separated by commas';
       return [{ reason: 'ParamInvalid', message, field }];
+    }
+    if (name === maxConcurrentRequests && !(/^\d{1,5}$/.test(value) && Number(value) > 0)) {
+      return [{ reason: 'ParamInvalid', message: `${name} is "${value}": write a number from 1 to 99999`, field }];
     }
     const choice = Object.hasOwn(choices, name) ? choices[name] : undefined;
     if (choice === undefined || choice.values.includes(value)) return [];
@@ -148,6 +162,11 @@ function readinessOf(connector: Connector): boolean | undefined {
 
 function paramOf(connector: Connector, name: string): string | undefined {
   return connector.spec.params?.find((param) => param.name === name)?.value;
+}
+
+function numberOf(connector: Connector, name: string): number | undefined {
+  const value = Number(paramOf(connector, name) ?? Number.NaN);
+  return Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }
 
 function trustedHostsOf(connector: Connector): readonly string[] {

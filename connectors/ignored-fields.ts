@@ -1,8 +1,14 @@
 import type { FieldPath } from './manifest.ts';
 import { type Connector, type ConnectorClass, secretTypes } from './schema.ts';
+import { parseTunnelHosts, tunnelHostsAnnotation } from './tunnel-hosts.ts';
 
 /** Parameters of `spec.params` and `spec.auth.params` that we act on. */
-const knownParams: ReadonlySet<string> = new Set(['redirect', 'trustedHosts', 'whenUnavailable']);
+const knownParams: ReadonlySet<string> = new Set([
+  'maxConcurrentRequests',
+  'redirect',
+  'trustedHosts',
+  'whenUnavailable',
+]);
 const knownAuthParams: ReadonlySet<string> = new Set(['repository']);
 const readableSecretTypes: ReadonlySet<string> = new Set(Object.values(secretTypes));
 const ignoredClassFields = [
@@ -40,7 +46,7 @@ function unknownParams(
   return (params ?? []).flatMap(({ name }, at) => (known.has(name) ? [] : [[...field, at]]));
 }
 
-function ignoredOfClass({ spec }: ConnectorClass): readonly FieldPath[] {
+function ignoredOfClass({ metadata, spec }: ConnectorClass): readonly FieldPath[] {
   const fields = ignoredClassFields.filter((field) => !isEmpty(spec[field])).map((field) => ['spec', field]);
   const ofTypes = (spec.auth?.types ?? []).flatMap((type, at) => [
     ...(type.secretType === undefined || readableSecretTypes.has(type.secretType)
@@ -48,7 +54,9 @@ function ignoredOfClass({ spec }: ConnectorClass): readonly FieldPath[] {
       : [['spec', 'auth', 'types', at, 'secretType']]),
     ...(isEmpty(type.params) ? [] : [['spec', 'auth', 'types', at, 'params']]),
   ]);
-  return [...fields, ...ofTypes].map((field) => ['ConnectorClass', ...field]);
+  const { invalid } = parseTunnelHosts(metadata.annotations?.[tunnelHostsAnnotation]);
+  const ofTunnels = invalid.map((at) => ['metadata', 'annotations', tunnelHostsAnnotation, at]);
+  return [...fields, ...ofTypes, ...ofTunnels].map((field) => ['ConnectorClass', ...field]);
 }
 
 const isEmpty = (value: unknown): boolean =>

@@ -100,7 +100,7 @@ const connectorSpec = z.strictObject({
   params: namedList(nameValue('parameter'))
     .optional()
     .describe(
-      'Settings: redirect (handover, follow), trustedHosts (comma separated), whenUnavailable (rewrite, keep).',
+      'Settings: redirect (handover, follow), trustedHosts (comma separated), whenUnavailable (rewrite, keep), maxConcurrentRequests.',
     ),
 });
 

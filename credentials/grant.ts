@@ -28,6 +28,10 @@ export interface GrantWant {
   /** In a fixed order: pull, push, delete. */
   readonly actions: readonly Action[];
   readonly caller: Caller;
+  /** A repository to mount blobs from, as the registry's API names it: it has to be pulled from as well. */
+  readonly mountFrom?: string;
+  /** How long it has to be good for, where it lives longer than twice as long: a body is going to be sent with it. */
+  readonly freshMs?: number;
   /** A grant that the registry has just answered with 401: it is dropped, and this is the challenge that came with it. */
   readonly refused?: { readonly grant: Grant; readonly challenge: string | readonly string[] | undefined };
 }

@@ -33,12 +33,19 @@ const lastingMs = 300_000;
 /** A grant is renewed this long before it expires, or at nine tenths of a short life. */
 const renewBeforeMs = 30_000;
 
+interface CachedGrant {
+  readonly grant: Grant;
+  readonly startedAt: number;
+  /** When it is to be renewed. */
+  readonly until: number;
+}
+
 /** Makes grants where the credential is: reads it, asks the registry how it wants to be authenticated to, exchanges it. */
 export class LocalGrants implements GrantSource {
   readonly #transports: RegistryTransports;
   readonly #now: () => number;
   readonly #onExchange: NonNullable<LocalGrantsOptions['onExchange']>;
-  readonly #grants = new LRUCache<string, { readonly grant: Grant; readonly until: number }>({
+  readonly #grants = new LRUCache<string, CachedGrant>({
     max: grantsMax,
     maxSize: grantsLengthMax,
     sizeCalculation: ({ grant }, key) => key.length + (grant.kind === 'authorization' ? grant.value.length : 0),
@@ -61,7 +68,7 @@ export class LocalGrants implements GrantSource {
     const cached = this.#grants.get(key);
     const isRefused =
       cached !== undefined && want.refused !== undefined && isSameGrant(cached.grant, want.refused.grant);
-    if (cached !== undefined && !isRefused && cached.until > this.#now()) return cached.grant;
+    if (cached !== undefined && !isRefused && this.#isGood(cached, want)) return cached.grant;
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
     return this.#exchanges.run(key, signal, async (shared) => {
@@ -69,9 +76,17 @@ export class LocalGrants implements GrantSource {
       if (obtained === undefined) throw tooMany();
       const startedAt = this.#now();
       const grant = await obtained;
-      this.#grants.set(key, { grant, until: renewalOf(grant, startedAt) });
+      this.#grants.set(key, { grant, startedAt, until: renewalOf(grant, startedAt) });
       return grant;
     });
+  }
+
+  #isGood({ grant, startedAt, until }: CachedGrant, { freshMs = 0 }: GrantWant): boolean {
+    const now = this.#now();
+    if (until <= now) return false;
+    if (grant.kind !== 'authorization') return true;
+    // What lives shorter would never be fresh.
+    return grant.expiresAt - now >= Math.min(freshMs, (grant.expiresAt - startedAt) / 2);
   }
 
   /**
@@ -120,7 +135,7 @@ export class LocalGrants implements GrantSource {
         {
           realm: params.get('realm') ?? '',
           service: params.get('service') || undefined,
-          scopes: [scopeOf(want.repository, want.actions)],
+          scopes: scopesOf(want),
           credential,
         },
         this.#now,
@@ -161,13 +176,18 @@ const isUsable = ({ scheme, params }: Challenge): boolean =>
   scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));
 
 /** We name the scope ourselves: challenges come with an empty one, with `*`, or with less than is needed. */
+const scopesOf = ({ repository, actions, mountFrom }: GrantWant): readonly string[] => {
+  const scope = scopeOf(repository, actions);
+  return mountFrom === undefined ? [scope] : [scope, scopeOf(mountFrom, ['pull'])];
+};
+
 const scopeOf = (repository: string, actions: readonly Action[]): string =>
   `repository:${repository}:${actions.join(',')}`;
 
 const connectorKey = (connector: ResolvedConnector): string => `${connector.uid}\n${connector.revision}`;
 
-function keyOf({ connector, repository, actions }: GrantWant): string {
-  return `${connector.uid}\n${connector.revision}\n${repository}\n${actions.join(',')}`;
+function keyOf(want: GrantWant): string {
+  return [want.connector.uid, want.connector.revision, ...scopesOf(want)].join('\n');
 }
 
 function renewalOf(grant: Grant, startedAt: number): number {

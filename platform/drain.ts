@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
+import { cutOff } from './cut-off.ts';
 
 /** Connections that have just been opened get this long for their first request. */
 const firstRequestMs = 500;
@@ -40,10 +41,4 @@ export function drainable(server: HttpServer | HttpsServer): (graceMs: number) =
       // Connections that wait in the kernel are taken first: it resets them with the listener, whoever else has the port.
       setImmediate(() => setImmediate(() => drain(graceMs, resolve)));
     });
-}
-
-/** Reset, not ended: what is cut must not look whole to a caller that reads until the end. Unix sockets know no reset. */
-function cutOff(socket: Socket): void {
-  if (socket.remoteAddress === undefined) socket.destroy();
-  else socket.resetAndDestroy();
 }

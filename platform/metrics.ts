@@ -5,6 +5,7 @@ export interface Metrics {
   readonly registry: Registry;
   readonly proxyRequests: Counter<'connector' | 'endpoint' | 'status'>;
   readonly proxyBytes: Counter<'connector'>;
+  readonly proxyReceivedBytes: Counter<'connector'>;
   readonly proxySeconds: Histogram<'endpoint'>;
   readonly proxyErrors: Counter<'connector' | 'code'>;
   readonly tokenExchanges: Counter<'connector' | 'result'>;
@@ -32,6 +33,12 @@ export function createMetrics(): Metrics {
     proxyBytes: new Counter({
       name: 'oci_connector_proxy_body_bytes_total',
       help: 'Bytes of bodies that went through the proxy to callers.',
+      labelNames: ['connector'],
+      registers,
+    }),
+    proxyReceivedBytes: new Counter({
+      name: 'oci_connector_proxy_received_bytes_total',
+      help: 'Bytes of bodies that went from callers through the proxy to registries.',
       labelNames: ['connector'],
       registers,
     }),

@@ -7,22 +7,32 @@ export class Slots {
     this.#options = options;
   }
 
-  /** Runs `work` once there is a slot; undefined where too many wait already. Rejects as `work` does, or with the signal's reason. */
-  run<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> | undefined {
+  /**
+   * Runs `work` once there is a slot; undefined where too many wait already. Rejects as `work` does, or with the signal's
+   * reason.
+   * @param perKey in place of the number for all keys
+   */
+  run<T>(
+    key: string,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+    perKey: number = this.#options.perKey,
+  ): Promise<T> | undefined {
     const queue = this.#keys.get(key) ?? { used: 0, waiting: [] };
-    if (queue.used >= this.#options.perKey && queue.waiting.length >= this.#options.waitingPerKey) return undefined;
+    const isFree = queue.used < perKey;
+    if (!isFree && queue.waiting.length >= this.#options.waitingPerKey) return undefined;
     this.#keys.set(key, queue);
-    return this.#run(key, queue, signal, work);
+    if (isFree) queue.used += 1;
+    return this.#run(key, queue, isFree ? undefined : this.#turn(queue.waiting, signal), work);
   }
 
   async #run<T>(
     key: string,
     queue: { used: number; readonly waiting: (() => void)[] },
-    signal: AbortSignal,
+    turn: Promise<void> | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    if (queue.used < this.#options.perKey) queue.used += 1;
-    else await this.#turn(queue.waiting, signal);
+    if (turn !== undefined) await turn;
     try {
       return await work();
     } finally {

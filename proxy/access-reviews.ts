@@ -6,7 +6,11 @@ import { ReviewCache } from './review-cache.ts';
 import type { Identity, ReviewClient } from './token-reviews.ts';
 
 /** The verbs on `connectors/proxy` that an action needs, all of them. */
-const verbs: Readonly<Record<Action, string>> = { pull: 'get', push: 'create', delete: 'delete' };
+const verbs: Readonly<Record<Action, readonly string[]>> = {
+  pull: ['get'],
+  push: ['create', 'update'],
+  delete: ['delete'],
+};
 
 const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
 const reviewsMax = 50_000;
@@ -44,10 +48,13 @@ export class AccessReviews {
   }
 
   /** @throws ProxyError ACCESS_UNAVAILABLE */
-  may(identity: Identity, action: Action, connector: ConnectorKey, signal: AbortSignal): Promise<boolean> {
-    const verb = verbs[action];
-    const key = `${subjectOf(identity)}\n${verb}\n${formatKey(connector)}`;
-    return this.#reviews.get(key, signal, (shared) => this.#review(identity, verb, connector, shared));
+  async may(identity: Identity, action: Action, connector: ConnectorKey, signal: AbortSignal): Promise<boolean> {
+    const subject = subjectOf(identity);
+    const answers = verbs[action].map((verb) => {
+      const key = `${subject}\n${verb}\n${formatKey(connector)}`;
+      return this.#reviews.get(key, signal, (shared) => this.#review(identity, verb, connector, shared));
+    });
+    return (await Promise.all(answers)).every((isAllowed) => isAllowed);
   }
 
   async #review(identity: Identity, verb: string, { namespace, name }: ConnectorKey, signal: AbortSignal) {

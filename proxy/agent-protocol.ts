@@ -51,6 +51,8 @@ const agentConnector = z.object({
   address: z.object({ origin: z.url(), registries: z.array(z.string()), pathPrefix: z.string() }),
   ca: z.string().optional(),
   redirect: z.enum(['handover', 'follow']),
+  /** Absent from a centre of an older version. */
+  maxConcurrentRequests: z.number().optional(),
   trustedHosts: z.array(z.string()),
 });
 
@@ -71,7 +73,7 @@ export type GrantQuestion = z.infer<typeof grantQuestion>;
 export type GrantAnswer = z.infer<typeof grantAnswer>;
 
 export function formatGrantAnswer(caller: string, connector: ResolvedConnector, granted: Grant): GrantAnswer {
-  const { key, uid, revision, address, ca, redirect, trustedHosts } = connector;
+  const { key, uid, revision, address, ca, redirect, maxConcurrentRequests, trustedHosts } = connector;
   return {
     caller,
     connector: {
@@ -81,6 +83,7 @@ export function formatGrantAnswer(caller: string, connector: ResolvedConnector, 
       address: { ...address, registries: [...address.registries] },
       ca,
       redirect,
+      maxConcurrentRequests,
       trustedHosts: [...trustedHosts],
     },
     grant: granted,
@@ -90,13 +93,19 @@ export function formatGrantAnswer(caller: string, connector: ResolvedConnector, 
 const unknownToAgents = {
   secret: undefined,
   problems: [],
+  tunnelHosts: [],
   isReady: undefined,
   whenUnavailable: 'rewrite',
 } as const;
 
 /** The connector of an answer, for the data path: it has no Secret, and no problems, or there were no answer. */
 export function readConnector({ connector }: GrantAnswer): ResolvedConnector {
-  return Object.freeze({ ...connector, ca: connector.ca, ...unknownToAgents });
+  return Object.freeze({
+    ...connector,
+    ca: connector.ca,
+    maxConcurrentRequests: connector.maxConcurrentRequests,
+    ...unknownToAgents,
+  });
 }
 
 export function formatRefusal({ code, message, headers, caller }: ProxyError): string {

@@ -3,7 +3,7 @@ import { connectorPath } from '../connectors/address.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { relayPath } from './agent-protocol.ts';
 import type { Held } from './relay.ts';
-import type { Route } from './route.ts';
+import type { RepositoryRoute } from './route.ts';
 
 /** How an agent sends a request through the centre. */
 export interface CentreRoute {
@@ -14,10 +14,7 @@ export interface CentreRoute {
 }
 
 /** The centre's address of a request: always in path form, whatever form the caller wrote. */
-export function centreUrl(
-  { origin }: CentreRoute,
-  { connector, repository, tail, query }: Extract<Route, { kind: 'repository' }>,
-): URL {
+export function centreUrl({ origin }: CentreRoute, { connector, repository, tail, query }: RepositoryRoute): URL {
   return new URL(`${origin}${relayPath}/v2/${connectorPath(connector)}/${repository}/${tail}${query}`);
 }
 

@@ -14,7 +14,7 @@ import { isRedirect, redirectTarget } from './redirect.ts';
 import { denial, passedOn, withoutEchoes } from './refusal.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
-import type { Route } from './route.ts';
+import type { RepositoryRoute } from './route.ts';
 import { upstreamRepository } from './upstream-repository.ts';
 
 export interface ForwardOptions {
@@ -23,7 +23,9 @@ export interface ForwardOptions {
   readonly connector: ResolvedConnector;
   readonly caller: Caller;
   readonly centre?: CentreRoute | undefined;
-  readonly route: Extract<Route, { kind: 'repository' }>;
+  readonly route: RepositoryRoute;
+  /** Told of the registry's answers that are no content. */
+  readonly onAnswer?: (status: number, headers: IncomingHttpHeaders) => void;
   readonly operation: Operation;
   readonly signal: AbortSignal;
   /** 0 ≤ n < 1; spreads retries. */
@@ -195,6 +197,7 @@ class Forwarding {
 
   async #afterHeld(answer: Held): Promise<boolean> {
     const { status } = answer;
+    if (!this.#hasLeft) this.#options.onAnswer?.(status, answer.headers);
     if (this.#mayRetry(status)) return this.#retry();
     if (this.#isRelayed) throw refusalOfCentre(answer);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
@@ -296,7 +299,9 @@ class Forwarding {
     const from = { transport, start: this.#start, url: this.#url, want: this.#want, grant: this.#grant };
     const url = await redirectTarget(String(answer.headers.location), from);
     const isElsewhere = url.origin !== this.#start.origin;
-    const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && connector.redirect === 'handover';
+    // Who comes by the forward proxy would come by it to the storage as well, and it would not be let through.
+    const mayHandOver = connector.redirect === 'handover' && !route.isIntercepted;
+    const isHandedOver = route.endpoint.kind === 'blobs' && isElsewhere && mayHandOver;
     // A body that is being continued can no longer be handed over: its head is with the caller.
     if (isHandedOver && this.#broken === undefined) {
       const digest = answer.headers['docker-content-digest'];

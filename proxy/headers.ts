@@ -86,6 +86,13 @@ export function headersForBytes(headers: Record<string, string | string[]>): Rec
   return Object.fromEntries(Object.entries(headers).filter(([name]) => forBytes.has(name)));
 }
 
+const forUpload: ReadonlySet<string> = new Set(['accept', 'content-range', 'content-type', 'user-agent']);
+
+/** What goes with a part of an upload to a host that the registry sent us to. */
+export function headersForUpload(headers: Record<string, string | string[]>): Record<string, string | string[]> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => forUpload.has(name)));
+}
+
 /** The headers of a registry's answer that go to the caller. */
 export function downstreamHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   return without(headers, (name) => notDownstream.has(name));

@@ -1,25 +1,53 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
+import type { Action } from '../credentials/grant.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
 import { type ConnectionLimit, limitConnections } from '../platform/connection-limit.ts';
+import { cutOff } from '../platform/cut-off.ts';
 import { drainable } from '../platform/drain.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
-import type { Access, Call } from './access.ts';
+import type { SealingKeys } from '../platform/sealing-keys.ts';
+import type { Access, Admission, Call } from './access.ts';
 import { tokenOf } from './caller.ts';
 import { forward } from './forward.ts';
+import { ForwardProxy, type ForwardProxyOptions } from './forward-proxy.ts';
 import type { Operation, OperationObserver } from './operation.ts';
-import { parseRoute, type Route } from './route.ts';
+import { answer, isUnread } from './request-body.ts';
+import { actionOf, isRead } from './rights.ts';
+import { parseRoute, type RepositoryRoute, type Route } from './route.ts';
+import { UpstreamLimits } from './upstream-limits.ts';
+import { write } from './write.ts';
 
 export interface ProxyOptions {
   readonly access: Access;
   readonly transports: RegistryTransports;
+  /** Lets callers push and delete; without it there are pulls only. */
+  readonly writes?: { readonly sealing: SealingKeys };
+  readonly limits?: UpstreamLimits;
   readonly observe?: OperationObserver;
   /** 0 ≤ n < 1. */
   readonly random?: () => number;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
   /** A connection on which nothing moves for this long is cut. */
   readonly idleMs?: number;
   readonly connections?: ConnectionLimit;
+  /** Serves CONNECT and absolute URLs as well; without it they are refused. */
+  readonly forwardProxy?: ForwardProxyOptions;
+  /** Serves HTTPS in place of HTTP. */
+  readonly tls?: TlsOptions;
 }
 
 export interface ProxyListener {
@@ -32,31 +60,79 @@ export interface ProxyListener {
 /** The one that every client knows; the password is the token. */
 const challenge = 'Basic realm="oci-connector"';
 
-/** Longer than the registry may take for two attempts. */
-const defaultIdleMs = 300_000;
+/** Longer than the registry may take for its last answer to a push, or for two attempts of a pull. */
+const defaultIdleMs = 660_000;
 /** An unfinished head costs up to 32 KiB: what many peers of one machine may hold is bounded. */
 const defaultConnections: ConnectionLimit = { total: 8_000, perAddress: 4_000 };
+
+const httpOptions: ServerOptions = {
+  keepAliveTimeout: 75_000,
+  headersTimeout: 10_000,
+  // By default heads are looked after twice a minute only.
+  connectionsCheckingInterval: 5_000,
+  // Pushes take as long as they take, as long as something moves.
+  requestTimeout: 0,
+  maxHeaderSize: 32_768,
+  requireHostHeader: true,
+};
 
 /**
  * Builds the proxy: a registry for its callers, a caller of the registries behind it. It is plain `node:http`, because
  * a framework's share of a small request is more than ours (bench/README.md).
  */
 export function buildProxy(options: ProxyOptions): ProxyListener {
-  const server = createServer(
-    { keepAliveTimeout: 75_000, headersTimeout: 10_000, maxHeaderSize: 32_768, requireHostHeader: true },
-    (request, response) => {
-      // A connection that stays open would keep a draining server waiting.
-      if (!server.listening) response.shouldKeepAlive = false;
-      const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
-      void answerCall(request, response, call, options);
-    },
-  );
-  server.setTimeout(options.idleMs ?? defaultIdleMs);
+  const limits = options.limits ?? new UpstreamLimits();
+  const idleMs = options.idleMs ?? defaultIdleMs;
+  const forwardProxy =
+    options.forwardProxy &&
+    new ForwardProxy(options.forwardProxy, {
+      access: options.access,
+      observe: options.observe,
+      idleMs,
+      openServer: (listener) => serveRequests(createServer(httpOptions), listener, idleMs),
+      serve: (request, response, call, locate) =>
+        void answerCall(request, response, call, { ...options, limits }, (_request, signal) => locate(signal)),
+      isEnding: () => !server.listening,
+    });
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    // A connection that stays open would keep a draining server waiting.
+    if (!server.listening) response.shouldKeepAlive = false;
+    if (forwardProxy !== undefined && !request.url?.startsWith('/')) return void forwardProxy.answer(request, response);
+    const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
+    void answerCall(request, response, call, { ...options, limits });
+  };
+  const server =
+    options.tls === undefined ? createServer(httpOptions) : createHttpsServer({ ...httpOptions, ...options.tls });
+  serveRequests(server, onRequest, idleMs);
   limitConnections(server, options.connections ?? defaultConnections);
-  return { server, drain: drainable(server) };
+  const drain = drainable(server);
+  if (forwardProxy === undefined) return { server, drain };
+  server.on('connect', (request, socket, head) => forwardProxy.connect(request, socket as Socket, head));
+  return {
+    server,
+    async drain(graceMs) {
+      const stop = forwardProxy.endIdle();
+      await drain(graceMs).finally(stop);
+    },
+  };
+}
+
+function serveRequests(server: Server, listener: RequestListener, idleMs: number): Server {
+  server.on('request', listener);
+  // Who waits for 100 Continue gets it when the body is wanted, and at once where there is none.
+  server.on('checkContinue', (request, response) => {
+    if (!isUnread(request)) response.writeContinue();
+    listener(request, response);
+  });
+  return server.setTimeout(idleMs);
 }
 
 const originOf = (request: IncomingMessage) => ({ address: request.socket.remoteAddress ?? '' });
+
+/** What a request is about. @throws ProxyError */
+export type Locate = (request: IncomingMessage, signal: AbortSignal) => Route | Promise<Route>;
+
+const locateByAddress: Locate = (request) => parseRoute(request.url ?? '', request.headers.host);
 
 /** Serves one request of the registry API for whoever `call` says is calling. It never rejects. */
 export async function answerCall(
@@ -64,12 +140,13 @@ export async function answerCall(
   response: ServerResponse,
   call: Call,
   options: ProxyOptions,
+  locate: Locate = locateByAddress,
 ): Promise<void> {
   const startedAt = performance.now();
   const operation: Operation = { method: request.method ?? '', status: 0, bytes: 0, durationMs: 0 };
   let cause: unknown;
   try {
-    await serve(request, response, call, options, operation);
+    await serve({ request, response, call, options, operation }, locate);
   } catch (error) {
     cause = refuse(request, response, operation, error);
   }
@@ -77,20 +154,22 @@ export async function answerCall(
   options.observe?.(operation, cause);
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  call: Call,
-  options: ProxyOptions,
-  operation: Operation,
-): Promise<void> {
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly call: Call;
+  readonly options: ProxyOptions;
+  readonly operation: Operation;
+}
+
+async function serve(exchange: Exchange, locate: Locate): Promise<void> {
+  const { request, response, call, options, operation } = exchange;
   // Before the path: a push must hear that pushes are not served, and not that its path is unknown.
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
+  if (options.writes === undefined && !isRead(request.method ?? '')) {
     throw new ProxyError('METHOD_UNSUPPORTED', `${request.method} is not served: this proxy is for pulls`, {
       headers: { allow: 'GET, HEAD' },
     });
   }
-  const route = parseRoute(request.url ?? '', request.headers.host);
   const departure = new AbortController();
   const onClose = (): void => {
     // Every answer closes at its end: only before that somebody has gone.
@@ -98,70 +177,90 @@ async function serve(
   };
   response.once('close', onClose);
   try {
+    const route = await locate(request, departure.signal);
     if (route.kind === 'base') {
       operation.caller = (await options.access.identify(call, departure.signal)).name;
-      answerBase(response, operation);
+      answerBase(request, response, operation);
     } else {
-      describe(operation, route);
-      await pull({ request, response, call, options, operation, route, signal: departure.signal });
+      await serveRepository(exchange, route, departure.signal);
     }
   } finally {
     response.off('close', onClose);
   }
 }
 
-interface Pull {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly call: Call;
-  readonly options: ProxyOptions;
-  readonly operation: Operation;
-  readonly route: Extract<Route, { kind: 'repository' }>;
-  readonly signal: AbortSignal;
-}
-
-async function pull({ request, response, call, options, operation, route, signal }: Pull): Promise<void> {
+async function serveRepository(exchange: Exchange, route: RepositoryRoute, signal: AbortSignal): Promise<void> {
+  const { request, call, options, operation } = exchange;
+  const action = describe(operation, route);
+  if (action === undefined || (action !== 'pull' && options.writes === undefined)) {
+    const allow = options.writes === undefined ? 'GET, HEAD' : 'GET, HEAD, POST, PUT, PATCH, DELETE';
+    throw new ProxyError('METHOD_UNSUPPORTED', `${request.method} is not served here`, { headers: { allow } });
+  }
   const { connector: key, repository } = route;
-  const admission = await options.access.admit({ ...call, connector: key, repository, action: 'pull' }, signal);
-  const { caller, connector, grants, centre } = admission;
-  operation.caller = caller.name;
+  const admission = await options.access.admit({ ...call, connector: key, repository, action }, signal);
+  operation.caller = admission.caller.name;
   operation.isAdmitted = true;
-  const random = options.random ?? Math.random;
+  const { connector } = admission;
+  // A registry that counts may count HEAD apart, or not at all.
+  const kind = request.method === 'HEAD' ? `HEAD ${route.endpoint.kind}` : route.endpoint.kind;
+  const limits = options.limits ?? unlimited;
   try {
-    const transport = options.transports.for(connector);
-    await forward(request, response, {
-      grants,
-      transport,
-      connector,
-      caller,
-      centre,
-      route,
-      operation,
-      signal,
-      random,
-    });
+    await limits.run(connector, kind, signal, () => carry(exchange, route, action, admission, signal, kind));
   } catch (error) {
     throw toProxyError(error, new URL(connector.address.origin).host);
   }
 }
 
-function describe(operation: Operation, { connector, endpoint }: Extract<Route, { kind: 'repository' }>): void {
-  operation.connector = connector;
-  operation.endpoint = endpoint.kind;
-  operation.action = 'pull';
-  if (endpoint.kind === 'manifests') operation.reference = endpoint.reference;
-  if (endpoint.kind === 'blobs' || endpoint.kind === 'referrers') operation.reference = endpoint.digest;
+/** For who has none of their own: they have to be one for all requests. */
+const unlimited = new UpstreamLimits();
+
+function carry(
+  { request, response, call, options, operation }: Exchange,
+  route: RepositoryRoute,
+  action: Action,
+  admission: Admission,
+  signal: AbortSignal,
+  kind: string,
+): Promise<void> {
+  const { caller, connector, grants, centre } = admission;
+  const { transports, writes, random = Math.random, now = Date.now, access, limits } = options;
+  const transport = transports.for(connector);
+  const onAnswer = (status: number, headers: IncomingHttpHeaders): void =>
+    limits?.learn(connector, kind, status, headers);
+  const common = { grants, transport, connector, caller, route, operation, signal, random, onAnswer };
+  if (action === 'pull' || writes === undefined) return forward(request, response, { ...common, centre });
+  const mayPull = async (repository: string): Promise<boolean> => {
+    try {
+      await access.admit({ ...call, connector: connector.key, repository, action: 'pull' }, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof ProxyError) return false;
+      throw error;
+    }
+  };
+  return write(request, response, { ...common, action, now, mayPull, sealing: writes.sealing });
 }
 
-function answerBase(response: ServerResponse, operation: Operation): void {
+/** Notes what a request is about, and the right that it needs. */
+function describe(operation: Operation, { connector, endpoint }: RepositoryRoute): Action | undefined {
+  const action = actionOf(operation.method, endpoint);
+  operation.connector = connector;
+  operation.endpoint = endpoint.kind;
+  if (action !== undefined) operation.action = action;
+  if (endpoint.kind === 'manifests') operation.reference = endpoint.reference;
+  if (endpoint.kind === 'blobs' || endpoint.kind === 'referrers') operation.reference = endpoint.digest;
+  return action;
+}
+
+function answerBase(request: IncomingMessage, response: ServerResponse, operation: Operation): void {
   operation.endpoint = 'base';
   operation.status = 200;
-  response.writeHead(200, {
+  const headers = {
     'content-type': 'application/json',
     'content-length': '2',
     'docker-distribution-api-version': 'registry/2.0',
-  });
-  response.end('{}');
+  };
+  answer(request, response, 200, headers, '{}');
 }
 
 /** Answers with an error, or breaks off an answer that has begun. Returns what deserves a line in the log. */
@@ -169,7 +268,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, operation: O
   if (response.headersSent || response.destroyed) {
     operation.error = response.destroyed ? 'CANCELLED' : 'BROKEN';
     // HTTP/1.0 has no chunks: for such a caller, a connection that simply ends would be the end of the body.
-    if (request.httpVersion === '1.0') request.socket.resetAndDestroy();
+    if (request.httpVersion === '1.0') cutOff(request.socket);
     response.destroy();
     return operation.error === 'BROKEN' ? error : undefined;
   }
@@ -189,12 +288,12 @@ function send(
   connector: ConnectorKey | undefined,
 ): void {
   const body = refusal.toBody(connector === undefined ? undefined : formatKey(connector));
-  response.writeHead(refusal.status, {
+  const headers = {
     ...refusal.headers,
     ...(refusal.status === 401 && { 'www-authenticate': challenge }),
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'docker-distribution-api-version': 'registry/2.0',
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  };
+  answer(request, response, refusal.status, headers, body);
 }

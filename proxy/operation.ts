@@ -1,16 +1,19 @@
 import type { ConnectorKey } from '../connectors/address.ts';
 import type { Action, Caller } from '../credentials/grant.ts';
+import type { Endpoint } from './route.ts';
 
 /** One request and how it ended: what an audit line and the metrics are made of. It holds no token and no query. */
 export interface Operation {
   readonly method: string;
+  /** `host:port` that a CONNECT asked for, as far as it can be printed. */
+  target?: string;
   caller?: Caller['name'];
   connector?: ConnectorKey;
   /** The caller may use the connector, which therefore is one. */
   isAdmitted?: boolean;
   /** As the registry's API names it. */
   repository?: string;
-  endpoint?: 'base' | 'manifests' | 'blobs' | 'tags' | 'referrers';
+  endpoint?: 'base' | Endpoint['kind'];
   /** Tag or digest that was asked for. */
   reference?: string;
   /** Digest that was answered with, where the registry said it. */
@@ -20,8 +23,10 @@ export interface Operation {
   handedTo?: string;
   /** Status that the caller got; 0 when the connection was broken before there was one. */
   status: number;
-  /** Bytes of the body that went through us. */
+  /** Bytes of the answer's body that went through us. */
   bytes: number;
+  /** Bytes of the request's body that went to the registry. */
+  received?: number;
   durationMs: number;
   /** Code of the catalogue, or `BROKEN` for an answer that was cut, or `CANCELLED` for a caller that went away. */
   error?: string;

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { ProxyError } from '../platform/errors.ts';
+import type { Http1DispatchOptions } from '../platform/http1/request.ts';
 import type { ReadBuffers } from '../platform/read-buffers.ts';
 import { downstreamHeaders } from './headers.ts';
 
@@ -62,14 +63,15 @@ const smallBytesMax = 16_384;
  */
 export function relay(
   dispatcher: Dispatcher,
-  request: Dispatcher.DispatchOptions,
+  request: Http1DispatchOptions,
   response: ServerResponse,
   options: RelayOptions,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const handler = new Relay(request.method, response, options, resolve);
     try {
-      dispatcher.dispatch(request, handler);
+      // What registries are spoken to by takes more kinds of bodies than the seam names.
+      dispatcher.dispatch(request as Dispatcher.DispatchOptions, handler);
     } catch (error) {
       handler.onResponseError(undefined, error as Error);
     }

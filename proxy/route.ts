@@ -1,5 +1,5 @@
 import { type ConnectorKey, parseConnectorHost, parseConnectorPath } from '../connectors/address.ts';
-import { isDigest, isRepository, isTag } from '../connectors/image-reference.ts';
+import { isRepository } from '../connectors/image-reference.ts';
 import { ProxyError } from '../platform/errors.ts';
 
 /** What a request asks of the registry API (distribution-spec 1.1, «Endpoints»). */
@@ -7,33 +7,46 @@ export type Endpoint =
   | { readonly kind: 'manifests'; readonly reference: string }
   | { readonly kind: 'blobs'; readonly digest: string }
   | { readonly kind: 'tags' }
-  | { readonly kind: 'referrers'; readonly digest: string };
+  | { readonly kind: 'referrers'; readonly digest: string }
+  /** Where uploads of blobs begin. */
+  | { readonly kind: 'uploads' }
+  /** An upload under way, at the address that we answered with: see upload-address.ts. */
+  | { readonly kind: 'upload'; readonly sealed: string };
+
+/** A request about a repository of a connector. */
+export interface RepositoryRoute {
+  readonly kind: 'repository';
+  readonly connector: ConnectorKey;
+  /** As the caller names it, without the connector. */
+  readonly repository: string;
+  readonly endpoint: Endpoint;
+  /** What the caller wrote before the endpoint: `/v2/` and the name, in path or host form or as the registry has it. */
+  readonly base: string;
+  /** `manifests/v1`, `tags/list`, … */
+  readonly tail: string;
+  /** The query with its question mark, or empty; handed through as it is. */
+  readonly query: string;
+  /** The caller speaks to the registry by its own name, through the forward proxy: names in requests are the registry's. */
+  readonly isIntercepted?: true;
+}
 
 export type Route =
   /** `/v2/`: is there a registry, and who am I to it. */
-  | { readonly kind: 'base' }
-  | {
-      readonly kind: 'repository';
-      readonly connector: ConnectorKey;
-      /** As the caller names it, without the connector. */
-      readonly repository: string;
-      readonly endpoint: Endpoint;
-      /** What the caller wrote before the endpoint: `/v2/` and the name in path or host form. */
-      readonly base: string;
-      /** `manifests/v1`, `tags/list`, … */
-      readonly tail: string;
-      /** The query with its question mark, or empty; handed through as it is. */
-      readonly query: string;
-    };
+  { readonly kind: 'base' } | RepositoryRoute;
 
 const tailForms: readonly { readonly pattern: RegExp; endpoint(argument: string): Endpoint }[] = [
   { pattern: /^(.+)\/(manifests\/([^/]+))$/, endpoint: (reference) => ({ kind: 'manifests', reference }) },
+  // Before blobs, of which `uploads` would be one otherwise.
+  { pattern: /^(.+)\/(blobs\/uploads\/?)$/, endpoint: () => ({ kind: 'uploads' }) },
+  { pattern: /^(.+)\/(blobs\/uploads\/([^/]+))$/, endpoint: (sealed) => ({ kind: 'upload', sealed }) },
   { pattern: /^(.+)\/(blobs\/([^/]+))$/, endpoint: (digest) => ({ kind: 'blobs', digest }) },
   { pattern: /^(.+)\/(tags\/list)$/, endpoint: () => ({ kind: 'tags' }) },
   { pattern: /^(.+)\/(referrers\/([^/]+))$/, endpoint: (digest) => ({ kind: 'referrers', digest }) },
 ];
 
 const targetLengthMax = 8192;
+/** Addresses of uploads hold one of the registry's, and those are long where they are signed. */
+const uploadTargetLengthMax = 16_384;
 
 /**
  * Reads a request target. Names are taken as they stand: they need no percent signs and no dots as components, so
@@ -41,7 +54,8 @@ const targetLengthMax = 8192;
  * @throws ProxyError NAME_INVALID, REQUEST_INVALID or ROUTE_UNKNOWN
  */
 export function parseRoute(target: string, host: string | undefined): Route {
-  if (target.length > targetLengthMax) throw new ProxyError('REQUEST_INVALID', 'the request target is too long');
+  const lengthMax = target.includes('/blobs/uploads/') ? uploadTargetLengthMax : targetLengthMax;
+  if (target.length > lengthMax) throw new ProxyError('REQUEST_INVALID', 'the request target is too long');
   if (!target.startsWith('/')) throw new ProxyError('REQUEST_INVALID', 'this is a registry, not a forward proxy');
   const question = target.indexOf('?');
   const path = question === -1 ? target : target.slice(0, question);
@@ -63,9 +77,15 @@ function connectorOfHost(host: string | undefined, rest: string) {
   return connector === undefined ? undefined : { connector, rest };
 }
 
-type EndpointPart = Omit<Extract<Route, { kind: 'repository' }>, 'connector'>;
+type EndpointPart = Omit<RepositoryRoute, 'connector'>;
 
-function parseEndpoint(rest: string, path: string, query: string): EndpointPart {
+/**
+ * Reads what follows `/v2/` and the connector: a repository and an endpoint of the registry API.
+ * @param rest without the query
+ * @param path the whole path as the caller wrote it, of which `rest` is the end
+ * @throws ProxyError NAME_INVALID, REFERENCE_INVALID or ROUTE_UNKNOWN
+ */
+export function parseEndpoint(rest: string, path: string, query: string): EndpointPart {
   for (const { pattern, endpoint } of tailForms) {
     const match = pattern.exec(rest);
     if (match === null) continue;
@@ -78,14 +98,19 @@ function parseEndpoint(rest: string, path: string, query: string): EndpointPart 
   }
   throw new ProxyError(
     'ROUTE_UNKNOWN',
-    'there is no such endpoint; there are manifests, blobs, tags/list and referrers',
+    'there is no such endpoint; there are manifests, blobs, blobs/uploads, tags/list and referrers',
   );
 }
 
-function checkArgument(endpoint: Endpoint, argument: string): void {
-  const isValid = endpoint.kind === 'tags' || isDigest(argument) || (endpoint.kind === 'manifests' && isTag(argument));
-  if (isValid) return;
-  const wanted = endpoint.kind === 'manifests' ? 'a tag or digest' : 'a digest';
+/** Enough for every tag, digest and upload, good or bad; nothing that a URL or a registry's router would read as more. */
+const safeArgument = /^(?!\.{1,2}$)[A-Za-z0-9_.:+=@~-]+$/;
+const argumentLengthMax = 1024;
+
+/** What is neither tag nor digest is the registry's to refuse, in its own words, as long as it can be nothing else. */
+function checkArgument({ kind }: Endpoint, argument: string): void {
+  if (kind === 'tags' || kind === 'uploads' || kind === 'upload') return;
+  if (safeArgument.test(argument) && argument.length <= argumentLengthMax) return;
+  const wanted = kind === 'manifests' ? 'a tag or digest' : 'a digest';
   throw new ProxyError('REFERENCE_INVALID', `"${printable(argument)}" is not ${wanted}`);
 }
 

@@ -1,28 +1,19 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type AuthorityStore, authorityFile, loadAuthority } from '../../certs/authority-store.ts';
+import { loadAuthority } from '../../certs/authority-store.ts';
 import { defaultLifetimes } from '../../certs/rotation.ts';
+import { type TextStore, textFile } from '../../certs/text-store.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
+import { textMemory } from './text-memory.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 const now = Date.UTC(2026, 0, 1);
 const options = { ...defaultLifetimes, name: 'serving' };
 
-function authorityMemory(): AuthorityStore {
-  let stored: string | undefined;
-  return {
-    location: 'memory',
-    read: async () => stored,
-    async write(text, previous) {
-      if (stored === previous) stored = text;
-    },
-  };
-}
-
-const stores: { kind: string; open: () => Promise<AuthorityStore> }[] = [
-  { kind: 'a file', open: async () => authorityFile(join(await temporaryDirectory(), 'certs', 'ca.pem')) },
-  { kind: 'memory', open: async () => authorityMemory() },
+const stores: { kind: string; open: () => Promise<TextStore> }[] = [
+  { kind: 'a file', open: async () => textFile(join(await temporaryDirectory(), 'certs', 'ca.pem')) },
+  { kind: 'memory', open: async () => textMemory() },
 ];
 
 describe.each(stores)('an authority store: $kind', ({ open }) => {
@@ -61,7 +52,7 @@ describe.each(stores)('an authority store: $kind', ({ open }) => {
 describe('an authority in a file', () => {
   it('is for its owner only, and nothing else is left beside it', async () => {
     const directory = await temporaryDirectory();
-    await loadAuthority(authorityFile(join(directory, 'ca.pem')), now, options);
+    await loadAuthority(textFile(join(directory, 'ca.pem')), now, options);
     expect(await readdir(directory)).toEqual(['ca.pem']);
     expect((await stat(join(directory, 'ca.pem'))).mode & 0o777).toBe(0o600);
   });
@@ -71,7 +62,7 @@ describe('an authority in a file', () => {
     async (text) => {
       const path = join(await temporaryDirectory(), 'ca.pem');
       await writeFile(path, text);
-      await expect(loadAuthority(authorityFile(path), now, options)).rejects.toThrow(
+      await expect(loadAuthority(textFile(path), now, options)).rejects.toThrow(
         `${path} holds no certificate authority (it is not a sequence of PEM blocks): restore it from a copy, or delete it`,
       );
       expect(await readFile(path, 'utf8')).toBe(text);
@@ -81,7 +72,7 @@ describe('an authority in a file', () => {
   it('names the file that cannot be read', async () => {
     const path = join(await temporaryDirectory(), 'ca.pem');
     await mkdir(path);
-    await expect(loadAuthority(authorityFile(path), now, options)).rejects.toThrow(`${path} cannot be read (EISDIR`);
+    await expect(loadAuthority(textFile(path), now, options)).rejects.toThrow(`${path} cannot be read (EISDIR`);
   });
 });
 

@@ -87,6 +87,21 @@ test.each<[value: string, isRight: boolean]>([
   );
 });
 
+test.each([
+  ['1', 1],
+  ['5000', 5000],
+  ['0', undefined],
+  ['-1', undefined],
+  ['many', undefined],
+  ['100000', undefined],
+])('maxConcurrentRequests "%s" is %s', (value, expected) => {
+  const { problems, maxConcurrentRequests } = resolve(
+    connectorOf({ params: [{ name: 'maxConcurrentRequests', value }] }),
+  );
+  expect(problems.map(({ reason }) => reason)).toEqual(expected === undefined ? ['ParamInvalid'] : []);
+  if (expected !== undefined) expect(maxConcurrentRequests).toBe(expected);
+});
+
 test('a Secret of another namespace is never used, whatever it is called', () => {
   const foreign = { ...robot, metadata: { namespace: 'other', name: 'foreign' } };
   const auth = { name: 'tokenAuth', secretRef: { name: 'foreign', namespace: 'other' } };

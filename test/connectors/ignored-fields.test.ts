@@ -5,6 +5,7 @@ import { builtinClasses } from '../../connectors/builtin-class.ts';
 import { ignoredFields } from '../../connectors/ignored-fields.ts';
 import { formatField, parseManifests } from '../../connectors/manifest.ts';
 import type { Connector, ConnectorClass } from '../../connectors/schema.ts';
+import { tunnelHostsAnnotation } from '../../connectors/tunnel-hosts.ts';
 import { classOf, connectorOf } from './documents.ts';
 
 const read = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
@@ -60,5 +61,14 @@ test('parameters that nobody asks for, and types of Secrets that nobody reads, a
   expect(ignoredFields(connector, connectorClass).map(formatField)).toEqual([
     'spec.auth.params[0]',
     'ConnectorClass.spec.auth.types[0].secretType',
+  ]);
+});
+
+test('entries of the tunnel hosts that cannot be read are ignored, each at its position', () => {
+  const annotations = { [tunnelHostsAnnotation]: 'good.example, *.com, http://bad.example' };
+  const connectorClass = { ...classOf('x', {}), metadata: { name: 'x', annotations } };
+  expect(ignoredFields(connectorOf(), connectorClass).map(formatField)).toEqual([
+    'ConnectorClass.metadata.annotations.connectors.cpaas.io/tunnel-hosts[1]',
+    'ConnectorClass.metadata.annotations.connectors.cpaas.io/tunnel-hosts[2]',
   ]);
 });

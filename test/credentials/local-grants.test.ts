@@ -327,3 +327,28 @@ describe('there is no grant', () => {
     await expect(grant({ connector: connectorFor(address, robotSecret, { params }) })).resolves.toBeDefined();
   });
 });
+
+describe('a grant that a body is sent with', () => {
+  test.each([
+    ['is the one there is while it is good for long enough', 300, 230, 'same'],
+    ['is a new one when the other ends before that', 300, 245, 'new'],
+    ['is the one there is for half of a life that is shorter', 60, 20, 'same'],
+    ['is a new one in the second half of such a life', 60, 40, 'new'],
+  ])('%s', async (_what, expiresInSeconds, ageSeconds, expected) => {
+    const { clock, grant } = await start(token({ expiresInSeconds }));
+    const first = await grant();
+    clock.at += ageSeconds * 1000;
+    const second = await grant({ freshMs: 60_000 });
+    expect(textOf(second) === textOf(first) ? 'same' : 'new').toBe(expected);
+  });
+
+  test('may come with the right to mount from another repository, and is another one then', async () => {
+    const { registry, grant } = await start(token());
+    await grant({ actions: ['pull', 'push'] });
+    await grant({ actions: ['pull', 'push'], mountFrom: 'team/base' });
+    expect(registry.tokenRequests.map(({ query }) => query.getAll('scope'))).toEqual([
+      ['repository:team/app:pull,push'],
+      ['repository:team/app:pull,push', 'repository:team/base:pull'],
+    ]);
+  });
+});

@@ -86,7 +86,7 @@ describe('an answer', () => {
     ['no group', { groups: [] }, 'pull', connector],
     ['another extra', { extra: { scopes: ['x'] } }, 'pull', connector],
     ['another node', { extra: { 'authentication.kubernetes.io/node-name': ['n2'] } }, 'pull', connector],
-    ['another action', {}, 'push', connector],
+    ['another action', {}, 'delete', connector],
     ['another connector', {}, 'pull', { ...connector, name: 'other' }],
     ['another namespace', {}, 'pull', { ...connector, namespace: 'other' }],
   ])('is not one for %s', async (_what, more, action, key) => {

@@ -19,11 +19,13 @@ function arrange() {
 
 test('a caller is who the API server says, and may do what it says', async () => {
   const { api, identify } = arrange();
-  api.rights = new Set(['builder create demo/harbor']);
+  api.rights = new Set(['builder create demo/harbor', 'builder update demo/harbor', 'half create demo/harbor']);
   const caller = await identify(api.login({ username: 'builder' }));
   expect(caller?.name).toBe('builder');
   expect(await caller?.may('push', connector)).toBe(true);
   expect(await caller?.may('pull', connector)).toBe(false);
+  // A push makes what is new and changes what is there.
+  expect(await (await identify(api.login({ username: 'half' })))?.may('push', connector)).toBe(false);
   expect(await identify(undefined)).toBeUndefined();
   expect(await identify(makeToken())).toBeUndefined();
 });

@@ -125,7 +125,7 @@ describe('an error', () => {
     ['/', 404, 'NAME_UNKNOWN'],
     ['/v2/team/app/manifests/v1', 404, 'NAME_UNKNOWN'],
     ['/v2/namespaces/demo/connectors/registry/Team/manifests/v1', 400, 'NAME_INVALID'],
-    ['/v2/namespaces/demo/connectors/registry/team/blobs/v1', 400, 'MANIFEST_INVALID'],
+    ['/v2/namespaces/demo/connectors/registry/team/blobs/%76', 400, 'MANIFEST_INVALID'],
   ])('of a path is an OCI error: %s', async (path, status, code) => {
     const found = await call(`${proxy.origin}${path}`, { headers });
     expect(found).toMatchObject({

@@ -8,6 +8,8 @@ import { request as httpsRequest } from 'node:https';
 
 export interface CallOptions {
   readonly method?: string;
+  /** The request target, where it is not that of the URL. */
+  readonly path?: string;
   readonly headers?: OutgoingHttpHeaders;
   readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
@@ -28,7 +30,7 @@ export interface CallResult {
 
 /** One HTTP request on a connection of its own: redirects are not followed, and a broken answer is a result. */
 export function call(url: string, options: CallOptions = {}): Promise<CallResult> {
-  const { method = 'GET', headers = {}, body, signal, ca } = options;
+  const { method = 'GET', path, headers = {}, body, signal, ca } = options;
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
@@ -40,7 +42,14 @@ export function call(url: string, options: CallOptions = {}): Promise<CallResult
         body: Buffer.concat(chunks),
         failure: failure && (failure.code ?? failure.message),
       });
-    const request = send(url, { method, headers, agent: false, ...(signal && { signal }), ...(ca && { ca }) });
+    const request = send(url, {
+      method,
+      headers,
+      agent: false,
+      ...(path && { path }),
+      ...(signal && { signal }),
+      ...(ca && { ca }),
+    });
     // A reset in the middle of an answer is an error of the request, a close in the middle one of the response.
     request.on('error', settle);
     request.on('response', (response) => {

@@ -1,13 +1,17 @@
 import { EventEmitter, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
 import { connectorApiVersion, type Document, secretTypes } from '../../connectors/schema.ts';
 import { LocalGrants } from '../../credentials/local-grants.ts';
 import { RegistryTransports } from '../../credentials/registry-transports.ts';
+import type { SealingKeys } from '../../platform/sealing-keys.ts';
 import { localAccess } from '../../proxy/access.ts';
 import { type CallerSource, everyone } from '../../proxy/caller.ts';
+import type { ForwardProxyOptions } from '../../proxy/forward-proxy.ts';
 import { buildProxy, type ProxyListener } from '../../proxy/listener.ts';
 import type { Operation, OperationObserver } from '../../proxy/operation.ts';
+import type { UpstreamLimits } from '../../proxy/upstream-limits.ts';
 
 export interface ConnectorOptions {
   /** `namespace/name`, by default `demo/registry`. */
@@ -62,6 +66,13 @@ export interface StartProxyOptions {
   readonly now?: () => number;
   readonly observer?: OperationObserver;
   readonly idleMs?: number;
+  /** Lets callers push and delete; absent: pulls only. */
+  readonly sealing?: SealingKeys;
+  readonly limits?: UpstreamLimits;
+  /** CONNECT and absolute URLs are served; absent: refused. */
+  readonly forwardProxy?: ForwardProxyOptions;
+  /** HTTPS in place of HTTP. */
+  readonly tls?: TlsOptions;
 }
 
 export interface RunningProxy extends AsyncDisposable {
@@ -82,7 +93,7 @@ export interface RunningProxy extends AsyncDisposable {
 
 /** Starts a proxy on a free port of 127.0.0.1, with grants made here and retries after 50 ms. */
 export async function startProxy(options: StartProxyOptions): Promise<RunningProxy> {
-  const { documents, callers = everyone, now, observer, idleMs } = options;
+  const { documents, callers = everyone, now, observer, idleMs, sealing, limits, forwardProxy, tls } = options;
   const store = { catalogue: buildCatalogue(documents) };
   const transports = new RegistryTransports(options.transports);
   const exchanges: string[] = [];
@@ -103,6 +114,11 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
       ended.emit('operation');
     },
     ...(idleMs !== undefined && { idleMs }),
+    ...(sealing !== undefined && { writes: { sealing } }),
+    ...(limits !== undefined && { limits }),
+    ...(forwardProxy !== undefined && { forwardProxy }),
+    ...(tls !== undefined && { tls }),
+    ...(now && { now }),
   });
   proxy.server.listen(0, '127.0.0.1');
   await once(proxy.server, 'listening');

@@ -1,0 +1,65 @@
+import { isIP } from 'node:net';
+
+/**
+ * On a ConnectorClass: hosts that the forward proxy may tunnel to for whoever may use a connector of the class,
+ * `host[:port],*.suffix[:port]`. It is the administrator's word: whoever writes a Connector has no say in it.
+ */
+export const tunnelHostsAnnotation = 'connectors.cpaas.io/tunnel-hosts';
+
+/** A host that may be tunnelled to. */
+export interface TunnelHost {
+  /** A DNS name in lower case, or an IP address without brackets; for a wildcard the suffix, without `*.`. */
+  readonly host: string;
+  readonly port: number;
+  /** Any name below `host`, at any depth, and not `host` itself. */
+  readonly isWildcard: boolean;
+}
+
+export interface ParsedTunnelHosts {
+  readonly hosts: readonly TunnelHost[];
+  /** Positions of the entries that are none, from 0; those are left out. */
+  readonly invalid: readonly number[];
+}
+
+const defaultPort = 443;
+const entriesMax = 256;
+const entryForm = /^(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::(\d{1,5}))?$/;
+const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const dnsName = new RegExp(`^(?:${label}\\.)*${label}$`);
+/** `127.1` and its like, which some programs take for an address. */
+const endsWithNumber = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
+
+/** Reads the annotation. An entry that cannot be read grants nothing. */
+export function parseTunnelHosts(text: string | undefined): ParsedTunnelHosts {
+  const entries = (text ?? '').split(',').map((entry) => entry.trim().toLowerCase());
+  const read = entries.map((entry, at) => (at < entriesMax ? parseEntry(entry) : undefined));
+  const invalid = read.flatMap((host, at) => (host === undefined && entries[at] !== '' ? [at] : []));
+  return Object.freeze({ hosts: Object.freeze(read.filter((host) => host !== undefined)), invalid });
+}
+
+function parseEntry(entry: string): TunnelHost | undefined {
+  const [, wildcard, written = '', digits] = entryForm.exec(entry) ?? [];
+  const isWildcard = wildcard !== undefined;
+  const port = digits === undefined ? defaultPort : Number(digits);
+  const host = written.startsWith('[') ? ipv6Of(written) : nameOf(written);
+  if (host === undefined || port < 1 || port > 65_535) return undefined;
+  // `*.com` would be everybody's.
+  if (isWildcard && (isIP(host) !== 0 || !host.includes('.'))) return undefined;
+  return Object.freeze({ host, port, isWildcard });
+}
+
+function ipv6Of(bracketed: string): string | undefined {
+  return URL.canParse(`http://${bracketed}`) ? new URL(`http://${bracketed}`).hostname.slice(1, -1) : undefined;
+}
+
+function nameOf(written: string): string | undefined {
+  if (isIP(written) === 4) return written;
+  return written.length <= 253 && dnsName.test(written) && !endsWithNumber.test(written) ? written : undefined;
+}
+
+/** The entry that lets `host` (in canonical spelling, without brackets) be reached at `port`; an exact one comes first. */
+export function findTunnelHost(hosts: readonly TunnelHost[], host: string, port: number): TunnelHost | undefined {
+  const atPort = hosts.filter((entry) => entry.port === port);
+  const exact = atPort.find((entry) => !entry.isWildcard && entry.host === host);
+  return exact ?? atPort.find((entry) => entry.isWildcard && host.endsWith(`.${entry.host}`));
+}

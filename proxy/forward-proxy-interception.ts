@@ -1,0 +1,108 @@
+import type { RequestListener, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+
+/** Whoever has certificates for the hosts of registries; see certs/interception.ts. */
+export interface HostCertificates {
+  /** Of a DNS name, or of an IP address without brackets. */
+  secureContextFor(host: string): Promise<SecureContext>;
+}
+
+/** From the answer to CONNECT until HTTP can begin: the first byte, and the TLS handshake where that is one. */
+const handshakeMs = 15_000;
+/** Connections that have just been opened get this long for their first request, as in platform/drain.ts. */
+const firstRequestMs = 500;
+const idleCheckMs = 50;
+/** Of a TLS record that begins a handshake (RFC 8446, section 5.1). HTTP begins with a letter. */
+const tlsHandshake = 0x16;
+
+export interface InterceptionsOptions<T> {
+  /** A server with the limits of the listener, which is never made to listen. */
+  openServer(listener: RequestListener): Server;
+  /** Serves a request within a tunnel; `about` is what the tunnel was taken with, `isSecure` says that it came by TLS. */
+  serve(...request: [...Parameters<RequestListener>, about: T, isSecure: boolean]): void;
+  /** A handshake failed: most often the client does not trust the authority. */
+  onTlsError(about: T, error: Error): void;
+}
+
+/** Tunnels that end here: the HTTP within them, by TLS or without, is served instead of being carried on. */
+export class Interceptions<T> {
+  readonly #server: Server;
+  readonly #options: InterceptionsOptions<T>;
+  readonly #tunnels = new WeakMap<Socket, { readonly about: T; readonly isSecure: boolean }>();
+  /** What has not come as far as HTTP. */
+  readonly #beginnings = new Set<Socket>();
+
+  constructor(options: InterceptionsOptions<T>) {
+    this.#options = options;
+    this.#server = options.openServer((request, response) => {
+      const tunnel = this.#tunnels.get(request.socket);
+      if (tunnel === undefined) return void request.socket.destroy();
+      options.serve(request, response, tunnel.about, tunnel.isSecure);
+    });
+    // It never listens, and yet has to look for heads that do not end: that begins here.
+    this.#server.emit('listening');
+  }
+
+  /** Takes a connection whose CONNECT has just been answered. */
+  take(socket: Socket, about: T, secureContext: SecureContext): void {
+    this.#beginnings.add(socket);
+    const late = setTimeout(() => socket.destroy(), handshakeMs);
+    const onEnd = (): void => void socket.destroy();
+    const begun = (): void => {
+      clearTimeout(late);
+      this.#beginnings.delete(socket);
+      socket.off('end', onEnd);
+    };
+    socket.once('close', begun);
+    socket.once('end', onEnd);
+    const onReadable = (): void => {
+      const first: Buffer | null = socket.read(1);
+      if (first === null) return;
+      socket.off('readable', onReadable);
+      socket.unshift(first);
+      if (first[0] === tlsHandshake) {
+        this.#secure(socket, about, secureContext, begun);
+      } else {
+        begun();
+        this.#serve(socket, about, false);
+      }
+    };
+    socket.on('readable', onReadable);
+  }
+
+  #secure(socket: Socket, about: T, secureContext: SecureContext, begun: () => void): void {
+    const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] });
+    secure.once('close', () => socket.destroy());
+    secure.on('error', (error) => {
+      if (this.#beginnings.has(socket)) this.#options.onTlsError(about, error);
+      secure.destroy();
+    });
+    secure.once('secure', () => {
+      begun();
+      this.#serve(secure, about, true);
+    });
+  }
+
+  #serve(socket: Socket, about: T, isSecure: boolean): void {
+    this.#tunnels.set(socket, { about, isSecure });
+    this.#server.emit('connection', socket);
+  }
+
+  /** Ends tunnels without a request under way, now and until the function returned is called. */
+  endIdle(): () => void {
+    let idle: NodeJS.Timeout | undefined;
+    const first = setTimeout(() => {
+      idle = setInterval(() => {
+        for (const socket of this.#beginnings) socket.destroy();
+        this.#server.closeIdleConnections();
+      }, idleCheckMs);
+    }, firstRequestMs);
+    return () => {
+      clearTimeout(first);
+      clearInterval(idle);
+      // It ends the timer of heads.
+      this.#server.close();
+    };
+  }
+}
