@@ -18,6 +18,7 @@ export interface ControllerSettings {
   /** Unlike that of every other replica: the name of the pod. */
   readonly identity: string;
   readonly proxy: ListenAddress;
+  readonly proxyHttps: ListenAddress;
   readonly webhook: ListenAddress;
   readonly agents: ListenAddress;
   readonly management: ListenAddress;
@@ -50,6 +51,7 @@ export interface ControllerSettings {
 
 export const controllerDefaults = {
   proxy: '0.0.0.0:8080',
+  proxyHttps: '0.0.0.0:8445',
   webhook: '0.0.0.0:8443',
   agents: '0.0.0.0:8444',
   management: '0.0.0.0:9450',
@@ -80,6 +82,7 @@ const flags = z.object({
   namespace: namespaceOf('--namespace (or POD_NAMESPACE)'),
   identity: z.string().min(1, '--identity (or POD_NAME) is empty: name this replica'),
   proxy: z.string(),
+  proxyHttps: z.string(),
   webhook: z.string(),
   agents: z.string(),
   management: z.string(),
@@ -145,19 +148,26 @@ export function readControllerSettings(
   });
 }
 
-const listeners = ['proxy', 'webhook', 'agents', 'management'] as const;
+const listenerFlags = {
+  proxy: '--proxy',
+  proxyHttps: '--proxy-https',
+  webhook: '--webhook',
+  agents: '--agents',
+  management: '--management',
+} as const;
+type ListenerName = keyof typeof listenerFlags;
 
-function readListeners(given: Readonly<Record<(typeof listeners)[number], string>>) {
-  const [proxy, webhook, agents, management] = listeners.map((name) => parseListenAddress(given[name], `--${name}`));
-  const read = { proxy, webhook, agents, management } as Record<(typeof listeners)[number], ListenAddress>;
+function readListeners(given: Readonly<Record<ListenerName, string>>): Record<ListenerName, ListenAddress> {
   const taken = new Map<string, string>();
-  for (const name of listeners) {
-    const address = formatListenAddress(read[name]);
-    const other = read[name].port === 0 ? undefined : taken.get(address);
-    if (other !== undefined) throw new UsageError(`--${other} and --${name} are two listeners: give each its own port`);
-    taken.set(address, name);
-  }
-  return read;
+  const read = Object.entries(listenerFlags).map(([name, flag]) => {
+    const address = parseListenAddress(given[name as ListenerName], flag);
+    const text = formatListenAddress(address);
+    const other = address.port === 0 ? undefined : taken.get(text);
+    if (other !== undefined) throw new UsageError(`${other} and ${flag} are two listeners: give each its own port`);
+    taken.set(text, flag);
+    return [name, address];
+  });
+  return Object.fromEntries(read);
 }
 
 function readAgentless(text: string): AgentlessNodes {

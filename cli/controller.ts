@@ -1,7 +1,7 @@
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
 import { callerAudience, pullSecretName } from '../connectors/pull-identity.ts';
 import { publishServingCa } from '../controller/serving-ca.ts';
-import { openSharedCertificate, servingNames } from '../controller/serving-certificate.ts';
+import { servingNames } from '../controller/serving-certificate.ts';
 import { publishCaBundle } from '../controller/webhook-configuration.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
@@ -13,15 +13,19 @@ import { AccessReviews } from '../proxy/access-reviews.ts';
 import { buildAgentApi } from '../proxy/agent-api.ts';
 import { agentAudience } from '../proxy/agent-protocol.ts';
 import { clusterCallers } from '../proxy/cluster-callers.ts';
-import { answerCall, buildProxy, type ProxyOptions } from '../proxy/listener.ts';
+import { answerCall, type ProxyOptions } from '../proxy/listener.ts';
 import { TokenReviews } from '../proxy/token-reviews.ts';
+import { UpstreamLimits } from '../proxy/upstream-limits.ts';
 import { type ClusterObjects, openClusterObjects } from './cluster-objects.ts';
 import type { ControllerSettings } from './controller-settings.ts';
 import { startHttps, startWebhook } from './https-listeners.ts';
 import { lead } from './leading.ts';
-import { formatListenAddress, listen } from './listen-address.ts';
+import { formatListenAddress } from './listen-address.ts';
 import { type Listening, startManagement } from './management-listener.ts';
 import { observeCentre, observeProxy, observeWebhook } from './observe.ts';
+import { type HttpsOptions, startHttpProxy, startHttpsProxy } from './proxy-listeners.ts';
+import { servedHosts } from './served-hosts.ts';
+import { openSharedKeys, type SharedKeys } from './shared-keys.ts';
 
 const publishMs = 15_000;
 /** A Secret that cannot be read keeps nobody from becoming ready for longer than this, once no other one is read. */
@@ -32,6 +36,7 @@ export interface Controller {
   /** `host:port` of each listener. */
   readonly addresses: {
     readonly proxy: string;
+    readonly proxyHttps: string;
     readonly webhook: string;
     readonly agents: string;
     readonly management: string;
@@ -52,21 +57,21 @@ export async function startController(settings: ControllerSettings, log: Logger)
   const notReady = new Set(['starting']);
   const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
   const objects = await openClusterObjects(settings, log, parts);
-  const certificate = await openCertificate(settings, objects, log);
-  parts.defer(() => certificate.close());
+  const keys = await openSharedKeys(settings, objects.client, log, parts);
   await untilSynced(objects, log);
-  await becomeTrusted(settings, objects, certificate, log);
+  await becomeTrusted(settings, objects, keys.certificate, log);
   const transports = new RegistryTransports({
     proxies: settings.proxies,
     isLoopbackForbidden: !settings.allowLoopback,
   });
   parts.defer(() => transports.close());
-  const served = await startListeners({ settings, objects, certificate, transports, log, metrics }, parts);
-  const election = startElection({ ...objects, settings, certificate, log, metrics });
+  const served = await startListeners({ settings, objects, keys, transports, log, metrics }, parts);
+  const election = startElection({ ...objects, ...keys, settings, log, metrics });
   parts.use(election);
   observeCentre(metrics, objects.store, election);
   const addresses = {
     proxy: formatListenAddress(served.proxy.address),
+    proxyHttps: formatListenAddress(served.proxyHttps.address),
     webhook: formatListenAddress(served.webhook.address),
     agents: formatListenAddress(served.agents.address),
     management: formatListenAddress(management.address),
@@ -90,21 +95,6 @@ export async function startController(settings: ControllerSettings, log: Logger)
       await started.disposeAsync();
     },
   };
-}
-
-function openCertificate(
-  settings: ControllerSettings,
-  { client }: ClusterObjects,
-  log: Logger,
-): Promise<ServingCertificate> {
-  const { namespace, clusterDomain, webhookService, agentsService, webhookNames } = settings;
-  const services = [webhookService, agentsService];
-  return openSharedCertificate({
-    client,
-    namespace,
-    names: servingNames({ namespace, clusterDomain, services, extra: webhookNames }),
-    onError: (err) => log.error({ err }, 'the certificate could not be checked: the current one goes on'),
-  });
 }
 
 /** Whoever is told that we are ready may call at once: the API server and the agents have to trust us by then. */
@@ -141,21 +131,27 @@ async function untilSynced({ store, namespaces }: ClusterObjects, log: Logger): 
 interface Serving {
   readonly settings: ControllerSettings;
   readonly objects: ClusterObjects;
-  readonly certificate: ServingCertificate;
+  readonly keys: SharedKeys;
   readonly transports: RegistryTransports;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-type Listeners = Readonly<Record<'proxy' | 'webhook' | 'agents', Listening>>;
+type Listeners = Readonly<Record<'proxy' | 'proxyHttps' | 'webhook' | 'agents', Listening>>;
 
 async function startListeners(serving: Serving, parts: AsyncDisposableStack): Promise<Listeners> {
-  const { settings, objects, certificate, log, metrics } = serving;
-  const options = proxyOptionsOf(serving);
-  const proxy = buildProxy(options);
-  const address = await listen(proxy.server, settings.proxy);
-  parts.defer(() => proxy.drain(0));
-  const agents = await startHttps(agentApiOf(serving, options), certificate, settings.agents, parts);
+  const { settings, objects, keys, log, metrics } = serving;
+  const { certificate, interception, sealing } = keys;
+  // Agents serve pulls only, and so does what is relayed for them.
+  const pulls = proxyOptionsOf(serving);
+  const whole: ProxyOptions = {
+    ...pulls,
+    writes: { sealing },
+    forwardProxy: { certificates: interception, tunnels: { isLoopbackForbidden: !settings.allowLoopback } },
+  };
+  const proxy = await startHttpProxy(whole, settings.proxy, parts);
+  const proxyHttps = await startHttpsProxy(whole, httpsOptionsOf(serving), settings.proxyHttps, parts);
+  const agents = await startHttps(agentApiOf(serving, pulls), certificate, settings.agents, parts);
   const webhook = await startWebhook(
     {
       store: objects.store,
@@ -172,7 +168,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   const { store } = objects;
   parts.defer(store.onChange(() => metrics.connectors.set(store.size)));
   metrics.connectors.set(store.size);
-  return { proxy: { address, drain: proxy.drain }, agents, webhook };
+  return { proxy, proxyHttps, agents, webhook };
 }
 
 function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOptions {
@@ -189,7 +185,25 @@ function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOp
   const callers = clusterCallers({ tokens, access: new AccessReviews({ client }) });
   const access = localAccess({ store, callers, grants });
   // A pod has an address of its own, and no need for more.
-  return { access, transports, observe: observeProxy(log, metrics), connections: { total: 8_000, perAddress: 500 } };
+  return {
+    access,
+    transports,
+    // One for all listeners: what they count is the registry's.
+    limits: new UpstreamLimits(),
+    observe: observeProxy(log, metrics),
+    connections: { total: 8_000, perAddress: 500 },
+  };
+}
+
+function httpsOptionsOf({ settings, objects, keys, log }: Serving): HttpsOptions {
+  const { namespace, clusterDomain, service } = settings;
+  const own = servingNames({ namespace, clusterDomain, services: [service], extra: [] });
+  return {
+    interception: keys.interception,
+    isServed: servedHosts({ store: objects.store, clusterDomain, own }),
+    fallbackHost: `${service}.${namespace}.svc`,
+    onError: (err) => log.error({ err }, "the proxy's certificate could not be renewed: the current one goes on"),
+  };
 }
 
 function agentApiOf({ settings, objects, log, metrics }: Serving, options: ProxyOptions) {

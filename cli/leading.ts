@@ -1,3 +1,4 @@
+import type { Interception } from '../certs/interception.ts';
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
 import { startConnectorReconciler } from '../controller/connector-reconciler.ts';
 import { startNamespaceReconciler } from '../controller/namespace-reconciler.ts';
@@ -14,13 +15,14 @@ import type { ControllerSettings } from './controller-settings.ts';
 export interface LeadingDependencies extends ClusterObjects {
   readonly settings: ControllerSettings;
   readonly certificate: ServingCertificate;
+  readonly interception: Interception;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
 /** Runs what only one replica may do, until `signal` aborts, and ends when all of it has ended. */
 export async function lead(dependencies: LeadingDependencies, signal: AbortSignal): Promise<void> {
-  const { client, namespaces, store, settings, certificate, log, metrics } = dependencies;
+  const { client, namespaces, store, settings, certificate, interception, log, metrics } = dependencies;
   await using parts = new AsyncDisposableStack();
   const events = new EventRecorder({
     client,
@@ -48,6 +50,7 @@ export async function lead(dependencies: LeadingDependencies, signal: AbortSigna
       events,
       store,
       transports,
+      interception,
       imageHost,
       clusterDomain,
       proxyService: { namespace: ownNamespace, name: settings.service },

@@ -43,9 +43,14 @@ function addStandalone(program: Command): void {
     .description('run webhook and proxy in one process, with manifests from a folder and no cluster')
     .option(...manifestsOption)
     .option('--proxy <host:port>', 'where the proxy listens', defaults.proxy)
+    .option('--proxy-https <host:port>', 'where the proxy listens for HTTPS (default: nowhere)')
     .option('--webhook <host:port>', 'where the webhook listens (HTTPS)', defaults.webhook)
     .option('--management <host:port>', 'where /livez, /readyz and /metrics listen', defaults.management)
-    .option('--certs <dir>', 'folder of the CA (ca.crt) and of the serving certificate', defaults.certs)
+    .option(
+      '--certs <dir>',
+      'folder of the CAs (ca.crt of the webhook, interception-ca.crt of the proxy) and what they sign',
+      defaults.certs,
+    )
     .option(
       '--callers <none|file>',
       'none: everybody on this machine; or a file of tokens and what they may use',
@@ -69,6 +74,7 @@ function addController(program: Command): void {
     .option('--namespace <name>', "the product's own namespace (default: POD_NAMESPACE)")
     .option('--identity <name>', 'name of this replica (default: POD_NAME, or the host name)')
     .option('--proxy <host:port>', 'where the central proxy listens', centre.proxy)
+    .option('--proxy-https <host:port>', 'where the central proxy listens for HTTPS', centre.proxyHttps)
     .option('--webhook <host:port>', 'where the webhook listens (HTTPS)', centre.webhook)
     .option('--agents <host:port>', 'where the API for agents listens (HTTPS)', centre.agents)
     .option('--management <host:port>', 'where /livez, /readyz and /metrics listen', centre.management)

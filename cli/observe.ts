@@ -10,9 +10,12 @@ import type { WebhookDependencies } from '../webhook/server.ts';
 const callersOwn: ReadonlySet<string> = new Set([
   'CANCELLED',
   'CALLER_UNKNOWN',
+  'PROXY_CALLER_UNKNOWN',
   'ROUTE_UNKNOWN',
   'NAME_INVALID',
   'REFERENCE_INVALID',
+  'HOST_MISDIRECTED',
+  'UPLOAD_UNKNOWN',
 ]);
 
 /** One audit line for each operation that was authorized, one for each that failed, and the figures of both. */
@@ -25,7 +28,7 @@ export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
     const line = { ...facts, connector: connector && formatKey(connector), ms: Math.round(durationMs) };
     if (error === undefined) {
       if (operation.endpoint === 'base') log.debug(line, 'ping');
-      else audit.info(line, 'pull');
+      else audit.info(line, operation.action ?? 'tunnel');
     } else {
       log[levelOf(error)]({ ...line, error, reason: reasonOf(cause) }, 'request failed');
     }
@@ -35,7 +38,7 @@ export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
 
 /** Every client begins without its token, and sends it when it is asked for. */
 function levelOf(error: string): 'debug' | 'info' | 'warn' {
-  if (error === 'TOKEN_REQUIRED') return 'debug';
+  if (error === 'TOKEN_REQUIRED' || error === 'PROXY_TOKEN_REQUIRED') return 'debug';
   return callersOwn.has(error) ? 'info' : 'warn';
 }
 
@@ -88,6 +91,7 @@ function count(operation: Operation, metrics: Metrics): void {
   const endpoint = operation.endpoint ?? '';
   metrics.proxyRequests.inc({ connector, endpoint, status: String(operation.status) });
   metrics.proxyBytes.inc({ connector }, operation.bytes);
+  if (operation.received !== undefined) metrics.proxyReceivedBytes.inc({ connector }, operation.received);
   metrics.proxySeconds.observe({ endpoint }, operation.durationMs / 1000);
   if (operation.error !== undefined) metrics.proxyErrors.inc({ connector, code: operation.error });
 }

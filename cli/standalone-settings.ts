@@ -3,13 +3,15 @@ import type { ProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
 import { certificateName, drainSeconds, manifests, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
-import { isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { formatListenAddress, isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { UsageError } from './usage-error.ts';
 
 /** All that `standalone` is told, read once and frozen. */
 export interface StandaloneSettings {
   readonly manifests: string;
   readonly proxy: ListenAddress;
+  /** Undefined where the proxy listens for plain HTTP only. */
+  readonly proxyHttps: ListenAddress | undefined;
   readonly webhook: ListenAddress;
   readonly management: ListenAddress;
   readonly certs: string;
@@ -41,6 +43,7 @@ const text = (option: string, what: string) =>
 const flags = z.object({
   manifests,
   proxy: z.string(),
+  proxyHttps: z.string().optional(),
   webhook: z.string(),
   management: z.string(),
   certs: text('--certs DIR', 'the folder for the CA and the certificate'),
@@ -62,15 +65,16 @@ export function readStandaloneSettings(
 ): StandaloneSettings {
   const data = readFlags(flags, given);
   const proxy = parseListenAddress(data.proxy, '--proxy');
+  const proxyHttps = data.proxyHttps === undefined ? undefined : parseListenAddress(data.proxyHttps, '--proxy-https');
   const callers = data.callers === 'none' ? undefined : data.callers;
-  if (callers === undefined && !isLoopback(proxy)) {
-    throw new UsageError(
-      `--callers none lets everybody pull who reaches --proxy ${data.proxy}: listen on 127.0.0.1 or ::1, or name a file of callers`,
-    );
+  if (callers === undefined) {
+    forbidStrangers('--proxy', proxy);
+    if (proxyHttps !== undefined) forbidStrangers('--proxy-https', proxyHttps);
   }
   return Object.freeze({
     manifests: data.manifests,
     proxy,
+    proxyHttps,
     webhook: parseListenAddress(data.webhook, '--webhook'),
     management: parseListenAddress(data.management, '--management'),
     certs: data.certs,
@@ -82,6 +86,14 @@ export function readStandaloneSettings(
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
   });
+}
+
+function forbidStrangers(option: string, address: ListenAddress): void {
+  if (isLoopback(address)) return;
+  throw new UsageError(
+    `--callers none lets everybody pull and push who reaches ${option} ${formatListenAddress(address)}: ` +
+      'listen on 127.0.0.1 or ::1, or name a file of callers',
+  );
 }
 
 /** The usual names in either case; the lower-case one wins, as with curl and Go. */

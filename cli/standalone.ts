@@ -1,4 +1,7 @@
 import { join } from 'node:path';
+import { interceptionDirectory, sealingKeyFile } from '../certs/certificate-directory.ts';
+import { type Interception, openInterception } from '../certs/interception.ts';
+import { type OpenSealingKeys, openSealingKeys } from '../certs/sealing-keys.ts';
 import { openServingCertificate, type ServingCertificate } from '../certs/serving-certificate.ts';
 import { formatKey } from '../connectors/address.ts';
 import { type FolderStore, openFolderStore } from '../connectors/folder-store.ts';
@@ -11,17 +14,25 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts';
 import { localAccess } from '../proxy/access.ts';
 import { type CallerSource, everyone } from '../proxy/caller.ts';
 import { openCallersFile } from '../proxy/callers-file.ts';
-import { buildProxy } from '../proxy/listener.ts';
+import type { ProxyOptions } from '../proxy/listener.ts';
+import { UpstreamLimits } from '../proxy/upstream-limits.ts';
 import { startWebhook } from './https-listeners.ts';
-import { formatListenAddress, type ListenAddress, listen } from './listen-address.ts';
-import { type Listening, startManagement } from './management-listener.ts';
+import { formatListenAddress, type ListenAddress } from './listen-address.ts';
+import { startManagement } from './management-listener.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
+import { type HttpsOptions, startHttpProxy, startHttpsProxy } from './proxy-listeners.ts';
+import { servedHosts } from './served-hosts.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
 
 /** A running standalone process: webhook, proxy and management in one. */
 export interface Standalone {
   /** `host:port` of each listener. */
-  readonly addresses: { readonly proxy: string; readonly webhook: string; readonly management: string };
+  readonly addresses: {
+    readonly proxy: string;
+    readonly proxyHttps?: string;
+    readonly webhook: string;
+    readonly management: string;
+  };
   /** Ends without cutting a request that ends within the grace period. */
   close(): Promise<void>;
 }
@@ -41,7 +52,7 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
   const certificate = await openCertificate(settings, log);
   parts.defer(() => certificate.close());
   const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
-  const proxy = await startProxy(settings, store, log, metrics, parts);
+  const { proxy, proxyHttps } = await startProxies({ settings, store, log, metrics }, parts);
   const imageHost = settings.imageHost ?? imageHostOf(proxy.address);
   const webhook = await startWebhook(
     {
@@ -58,11 +69,16 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
 
   const addresses = {
     proxy: formatListenAddress(proxy.address),
+    ...(proxyHttps && { proxyHttps: formatListenAddress(proxyHttps.address) }),
     webhook: formatListenAddress(webhook.address),
     management: formatListenAddress(management.address),
   };
   notReady.delete('starting');
-  log.info({ ...addresses, imageHost, caFile: join(settings.certs, 'ca.crt') }, 'ready');
+  const caFiles = {
+    caFile: join(settings.certs, 'ca.crt'),
+    interceptionCaFile: join(settings.certs, 'interception-ca.crt'),
+  };
+  log.info({ ...addresses, imageHost, ...caFiles }, 'ready');
   const started = parts.move();
   return {
     addresses,
@@ -70,7 +86,7 @@ export async function startStandalone(settings: StandaloneSettings, log: Logger)
       notReady.add('draining');
       log.info({ graceMs: settings.drainMs }, 'draining');
       // Together, so that one that is slow takes nothing from the others' time; management last, for the probes.
-      await Promise.all([proxy.drain(settings.drainMs), webhook.drain(settings.drainMs)]);
+      await Promise.all([proxy, proxyHttps, webhook].map((listening) => listening?.drain(settings.drainMs)));
       await management.drain(0);
       await started.disposeAsync();
     },
@@ -110,13 +126,31 @@ function openCertificate(settings: StandaloneSettings, log: Logger): Promise<Ser
   });
 }
 
-async function startProxy(
-  settings: StandaloneSettings,
-  store: FolderStore,
-  log: Logger,
-  metrics: Metrics,
-  parts: AsyncDisposableStack,
-): Promise<Listening> {
+interface Serving {
+  readonly settings: StandaloneSettings;
+  readonly store: FolderStore;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+async function startProxies(serving: Serving, parts: AsyncDisposableStack) {
+  const { settings, log } = serving;
+  const interception = await openAuthority(settings, log);
+  parts.defer(() => interception.close());
+  const sealing = await openUploadKeys(settings, log);
+  parts.defer(() => sealing.close());
+  const options: ProxyOptions = {
+    ...(await proxyOptionsOf(serving, parts)),
+    writes: { sealing },
+    forwardProxy: { certificates: interception },
+  };
+  const proxy = await startHttpProxy(options, settings.proxy, parts);
+  if (settings.proxyHttps === undefined) return { proxy };
+  const https = httpsOptionsOf(serving, interception, settings.proxyHttps);
+  return { proxy, proxyHttps: await startHttpsProxy(options, https, settings.proxyHttps, parts) };
+}
+
+async function proxyOptionsOf({ settings, store, log, metrics }: Serving, parts: AsyncDisposableStack) {
   const callers = await openCallers(settings, log, parts);
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
@@ -125,10 +159,38 @@ async function startProxy(
     onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
   });
   const access = localAccess({ store, callers, grants });
-  const proxy = buildProxy({ access, transports, observe: observeProxy(log, metrics) });
-  const address = await listen(proxy.server, settings.proxy);
-  parts.defer(() => proxy.drain(0));
-  return { address, drain: proxy.drain };
+  return { access, transports, limits: new UpstreamLimits(), observe: observeProxy(log, metrics) };
+}
+
+function openAuthority({ certs }: StandaloneSettings, log: Logger): Promise<Interception> {
+  return openInterception({
+    store: interceptionDirectory(certs),
+    onError: (err) => log.error({ err }, 'the authority for clients could not be checked: the current one goes on'),
+  });
+}
+
+/** Kept in a file, so that an upload outlives a restart. */
+function openUploadKeys({ certs }: StandaloneSettings, log: Logger): Promise<OpenSealingKeys> {
+  return openSealingKeys({
+    store: sealingKeyFile(certs),
+    onError: (err) => log.error({ err }, 'the keys for uploads could not be checked: the current ones go on'),
+  });
+}
+
+function httpsOptionsOf(
+  { store, log }: Pick<Serving, 'store' | 'log'>,
+  interception: Interception,
+  { host }: ListenAddress,
+): HttpsOptions {
+  const isAny = ['0.0.0.0', '::'].includes(host);
+  const own = ['localhost', ...(isAny ? [] : [host.toLowerCase()])];
+  return {
+    interception,
+    isServed: servedHosts({ store, clusterDomain: 'cluster.local', own }),
+    // Who calls an address names nobody.
+    fallbackHost: isAny ? '127.0.0.1' : host,
+    onError: (err) => log.error({ err }, "the proxy's certificate could not be renewed: the current one goes on"),
+  };
 }
 
 async function openCallers(

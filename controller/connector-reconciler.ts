@@ -1,3 +1,4 @@
+import type { Interception } from '../certs/interception.ts';
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
@@ -46,6 +47,10 @@ export interface ConnectorReconcilerOptions extends LeadingOptions {
   readonly imageHost: string;
   /** `cluster.local` when absent. */
   readonly clusterDomain?: string;
+  /** What clients in pods have to trust; undefined where the proxy is plain HTTP only. */
+  readonly interception?: Pick<Interception, 'caBundle' | 'onChange'>;
+  /** Over how long the statuses are written anew when that changes; 60,000 when absent. */
+  readonly trustSpreadMs?: number;
   /** Between probes of a connector that is well; 300,000 when absent. */
   readonly probeIntervalMs?: number;
   /** Of one probe; 10,000 when absent. */
@@ -90,6 +95,7 @@ export function startConnectorReconciler(options: ConnectorReconcilerOptions): R
   const reconciler = parts.use(new ConnectorReconciler(options, services));
   parts.defer(store.onChange((keys) => reconciler.changed(keys)));
   parts.defer(services.onChange(({ key }) => reconciler.serviceChanged(key)));
+  if (options.interception) parts.defer(options.interception.onChange(() => reconciler.trustChanged()));
   const tick = setInterval(() => reconciler.tick(), tickMs);
   parts.defer(() => clearInterval(tick));
   // Without the Services in memory each connector would try to create one that there is.
@@ -163,6 +169,13 @@ class ConnectorReconciler implements AsyncDisposable {
     if (this.#subject(text) !== undefined) this.#queue.add(text);
   }
 
+  /** Every status tells what to trust. There is a day for it, so they need not be written at once. */
+  trustChanged(): void {
+    if (!this.#services.isSynced) return;
+    const { store, trustSpreadMs = 60_000, random = Math.random } = this.#options;
+    for (const { key } of store.catalogue.connectors) this.#queue.add(formatKey(key), random() * trustSpreadMs);
+  }
+
   #forget(key: string): void {
     this.#prober.forget(key);
     this.#writer.forget(key);
@@ -223,12 +236,12 @@ class ConnectorReconciler implements AsyncDisposable {
   }
 
   #write(text: string, known: Pick<ConnectorFacts, 'connector' | 'resolved' | 'service'>, signal: AbortSignal) {
-    const { store, imageHost, clusterDomain = 'cluster.local' } = this.#options;
+    const { store, imageHost, interception, clusterDomain = 'cluster.local' } = this.#options;
     const { connector, resolved } = known;
     const connectorClass = store.connectorClass(connector.spec.connectorClassName);
     const facts = { ...known, connectorClass, probes: this.#prober.verdicts(text, resolved.revision) };
     const next = (previous: ConnectorStatus): ConnectorStatus =>
-      connectorStatus(facts, previous, { imageHost, clusterDomain }, this.#now());
+      connectorStatus(facts, previous, { imageHost, clusterDomain, caBundle: interception?.caBundle }, this.#now());
     return this.#writer.write(connector, next, signal);
   }
 }

@@ -43,6 +43,8 @@ export interface ProxyAddresses {
   /** `host:port` that stands in images which nodes pull. */
   readonly imageHost: string;
   readonly clusterDomain: string;
+  /** What clients trust that call the proxy by HTTPS or through the forward proxy, PEM; undefined where it is plain HTTP only. */
+  readonly caBundle?: string | undefined;
 }
 
 /**
@@ -71,13 +73,14 @@ export function connectorStatus(
 
 function proxyOf(
   { resolved: { key }, connectorClass }: ConnectorFacts,
-  { imageHost, clusterDomain }: ProxyAddresses,
+  { imageHost, clusterDomain, caBundle }: ProxyAddresses,
   previous: ConnectorStatus,
 ): NonNullable<ConnectorStatus['proxy']> {
   const host = `http://${connectorHost(key, clusterDomain)}`;
   const isPathForm = connectorClass?.metadata.annotations?.[resolverAnnotation] === 'path';
   const url = isPathForm ? `${host}/${connectorPath(key)}` : host;
-  const httpAddress = { ...previous.proxy?.httpAddress, url, audience: callerAudience, name: 'http' };
+  const trust = caBundle === undefined ? {} : { CACerts: caBundle };
+  const httpAddress = { ...previous.proxy?.httpAddress, url, ...trust, audience: callerAudience, name: 'http' };
   return { httpAddress, nodeAddress: imageAddress(imageHost, key) };
 }
 

@@ -13,6 +13,7 @@ test('in a pod, the environment says all that there are no defaults for', () => 
     namespace: 'oci-connector',
     identity: 'c-0',
     proxy: { host: '0.0.0.0', port: 8080 },
+    proxyHttps: { host: '0.0.0.0', port: 8445 },
     webhook: { host: '0.0.0.0', port: 8443 },
     agents: { host: '0.0.0.0', port: 8444 },
     management: { host: '0.0.0.0', port: 9450 },
@@ -52,7 +53,9 @@ test('lists are read as lists', () => {
 
 test('listeners whose ports the system chooses are as many as are wanted', () => {
   const any = '127.0.0.1:0';
-  expect(read({ proxy: any, webhook: any, agents: any, management: any })).toMatchObject({ agents: { port: 0 } });
+  expect(read({ proxy: any, proxyHttps: any, webhook: any, agents: any, management: any })).toMatchObject({
+    agents: { port: 0 },
+  });
 });
 
 describe('what is refused', () => {
@@ -61,6 +64,8 @@ describe('what is refused', () => {
     [{ identity: '' }, '--identity'],
     [{ proxy: '8080' }, '--proxy'],
     [{ proxy: '0.0.0.0:8444' }, '--proxy and --agents'],
+    [{ proxyHttps: '8445' }, '--proxy-https'],
+    [{ proxyHttps: '0.0.0.0:8080' }, '--proxy and --proxy-https'],
     [{ webhook: '0.0.0.0:8444' }, '--webhook and --agents'],
     [{ management: '0.0.0.0:8080' }, '--proxy and --management'],
     [{ imageHost: 'proxy' }, '--image-host'],

@@ -40,6 +40,11 @@ describe('the command line', () => {
       /listen on 127.0.0.1 or ::1/,
     ],
     [
+      'no callers on an open address for HTTPS',
+      ['standalone', '--manifests', 'x', '--proxy-https', '0.0.0.0:8445'],
+      /--callers none lets everybody pull and push who reaches --proxy-https 0.0.0.0:8445/,
+    ],
+    [
       'no callers on all IPv6 addresses',
       ['standalone', '--manifests', 'x', '--proxy', '[::]:7450'],
       /--callers none lets everybody pull/,

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
-import { observeCentre } from '../../cli/observe.ts';
+import { observeCentre, observeProxy } from '../../cli/observe.ts';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
+import type { Logger } from '../../platform/logger.ts';
 import { createMetrics } from '../../platform/metrics.ts';
+import type { Operation } from '../../proxy/operation.ts';
 import { connectorOf } from '../connectors/documents.ts';
 
 const connector = (name: string, status?: string) => ({
@@ -34,4 +36,29 @@ test('the figures of a centre are those of the moment when they are asked for', 
   store.catalogue = buildCatalogue([connector('d', 'True')]);
   election.isLeader = false;
   expect(await lines()).toEqual(figures(1, 0, 0, 0));
+});
+
+test.each<[Partial<Operation>, string]>([
+  [{ endpoint: 'manifests', action: 'pull', status: 200 }, 'info pull'],
+  [{ method: 'PUT', endpoint: 'upload', action: 'push', status: 201, received: 7 }, 'info push'],
+  [{ method: 'DELETE', endpoint: 'manifests', action: 'delete', status: 202 }, 'info delete'],
+  [{ method: 'CONNECT', target: 'pypi.org:443', status: 200 }, 'info tunnel'],
+  [{ endpoint: 'base', status: 200 }, 'debug ping'],
+  [{ status: 401, error: 'TOKEN_REQUIRED' }, 'debug request failed'],
+  [{ method: 'CONNECT', status: 407, error: 'PROXY_TOKEN_REQUIRED' }, 'debug request failed'],
+  [{ method: 'CONNECT', status: 407, error: 'PROXY_CALLER_UNKNOWN' }, 'info request failed'],
+  [{ status: 404, error: 'UPLOAD_UNKNOWN' }, 'info request failed'],
+  [{ method: 'CONNECT', status: 403, error: 'HOST_FORBIDDEN' }, 'warn request failed'],
+])('%j is logged as %s', (given, expected) => {
+  const lines: string[] = [];
+  const log: object = new Proxy(
+    {},
+    {
+      get: (_, level: string) =>
+        level === 'child' ? () => log : (_line: object, message: string) => lines.push(`${level} ${message}`),
+    },
+  );
+  const observe = observeProxy(log as Logger, createMetrics());
+  observe({ method: 'GET', status: 0, bytes: 0, durationMs: 1, ...given });
+  expect(lines).toEqual([expected]);
 });

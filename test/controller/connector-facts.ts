@@ -1,9 +1,9 @@
 import { buildCatalogue } from '../../connectors/catalogue.ts';
 import type { Connector, ConnectorClass, Document } from '../../connectors/schema.ts';
 import type { ConnectorStatus } from '../../connectors/status.ts';
-import { type ConnectorFacts, connectorStatus } from '../../controller/connector-status.ts';
+import { type ConnectorFacts, connectorStatus, type ProxyAddresses } from '../../controller/connector-status.ts';
 
-const addresses = { imageHost: 'localhost:7450', clusterDomain: 'cluster.local' } as const;
+const addresses: ProxyAddresses = { imageHost: 'localhost:7450', clusterDomain: 'cluster.local' };
 export const at = Date.parse('2026-01-01T00:00:00Z');
 export const well = { status: 'True', reason: 'Well', message: '' } as const;
 
@@ -28,8 +28,12 @@ export function factsOf(
   return { connector, resolved, connectorClass, service: well, probes, ...more };
 }
 
-export const statusFrom = (facts: ConnectorFacts, previous: ConnectorStatus = {}, now = at): ConnectorStatus =>
-  connectorStatus(facts, previous, addresses, now);
+export const statusFrom = (
+  facts: ConnectorFacts,
+  previous: ConnectorStatus = {},
+  now = at,
+  more: Partial<ProxyAddresses> = {},
+): ConnectorStatus => connectorStatus(facts, previous, { ...addresses, ...more }, now);
 
 /** `type: status reason` of each condition. */
 export const conditionsIn = ({ conditions = [] }: ConnectorStatus): Record<string, string> =>

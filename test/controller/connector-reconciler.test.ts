@@ -219,6 +219,30 @@ requireParts(
     );
   });
 
+  test('tell what to trust, and tell it anew when that changes', async () => {
+    const registry = await registryOf();
+    const namespace = await createNamespace();
+    const trust = {
+      caBundle: 'first',
+      change: () => {},
+      onChange: (listener: () => void) => {
+        trust.change = listener;
+        return () => {};
+      },
+    };
+    await start(namespace, { interception: trust, trustSpreadMs: 100 });
+    for (const name of ['harbor', 'hub']) await createConnector(namespace, { address: registry.origin }, name);
+    const trusting = (name: string, bundle: string) =>
+      eventually(
+        () => read(namespace, name),
+        (found) => statusOf({ status: found?.['status'] }).proxy?.httpAddress?.CACerts === bundle,
+      );
+    for (const name of ['harbor', 'hub']) await trusting(name, 'first');
+    trust.caBundle = 'second';
+    trust.change();
+    for (const name of ['harbor', 'hub']) await trusting(name, 'second');
+  });
+
   test('have a Service that is repaired when it is edited, and made anew when it is deleted', async () => {
     const registry = await registryOf();
     const namespace = await createNamespace();

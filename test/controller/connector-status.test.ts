@@ -192,6 +192,19 @@ describe('a connector that is well', () => {
     });
   });
 
+  test('shows what to trust where the proxy has HTTPS, and the new once that has changed', () => {
+    const facts = factsOf(connectorOf({}, { generation: 3 }));
+    expect(statusFrom(facts).proxy?.httpAddress).not.toHaveProperty('CACerts');
+    const first = statusFrom(facts, {}, at, { caBundle: 'first' });
+    expect(first.proxy?.httpAddress?.CACerts).toBe('first');
+    expect(statusFrom(facts, first, at, { caBundle: 'first' })).toBe(first);
+    const second = statusFrom(facts, first, at, { caBundle: 'second' });
+    expect(second).toEqual({
+      ...first,
+      proxy: { ...first.proxy, httpAddress: { ...first.proxy?.httpAddress, CACerts: 'second' } },
+    });
+  });
+
   test.each([
     ['path', 'http://c-harbor.demo.svc.cluster.local/namespaces/demo/connectors/harbor'],
     ['host', 'http://c-harbor.demo.svc.cluster.local'],

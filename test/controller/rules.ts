@@ -49,6 +49,16 @@ export const servingRules: readonly Rule[] = [
   },
 ];
 
+/** What the authority for clients and the keys for uploads need in the product's own namespace. */
+export const sharedRules: readonly Rule[] = [
+  {
+    apiGroups: [''],
+    resources: ['secrets'],
+    resourceNames: ['oci-connector-interception', 'oci-connector-sealing'],
+    verbs: ['get', 'create', 'patch', 'update'],
+  },
+];
+
 /** What keeping `caBundle` needs. */
 export const webhookConfigurationRules: readonly Rule[] = [
   {

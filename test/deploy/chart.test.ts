@@ -161,6 +161,29 @@ requireParts(
     }
   });
 
+  test('clients in the cluster reach the proxy by HTTP and by HTTPS', async () => {
+    const objects = await renderChart({ controller: { ports: { proxy: 9080, proxyHttps: 9443 } } });
+    const find = (kind: string, name: string) =>
+      objects.find((object) => object.kind === kind && object.metadata.name === name)?.['spec'];
+    const ports = find('Service', 'oci-connector').ports;
+    expect(ports).toEqual([
+      { name: 'http', port: 80, targetPort: 9080, protocol: 'TCP' },
+      { name: 'https', port: 443, targetPort: 9443, protocol: 'TCP' },
+    ]);
+    const ingress = find('NetworkPolicy', 'oci-connector-controller').ingress;
+    expect(ingress).toContainEqual({ ports: [{ protocol: 'TCP', port: 9443 }] });
+    expect(find('Deployment', 'oci-connector-controller').template.spec.containers[0].args).toEqual(
+      expect.arrayContaining(['--proxy=0.0.0.0:9080', '--proxy-https=0.0.0.0:9443']),
+    );
+  });
+
+  test('a replica that ends has the time of its drain, and some more', async () => {
+    const spec = (await renderChart()).find(({ kind }) => kind === 'Deployment')?.['spec'].template.spec;
+    const drain = /--drain-seconds=(\d+)/.exec(spec.containers[0].args.join(' '))?.[1];
+    const { seconds } = spec.containers[0].lifecycle.preStop.sleep;
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(Number(drain) + seconds + 10);
+  });
+
   test('the roles for users: pulling is no part of reading, and nobody deletes', async () => {
     const rules = Object.fromEntries(
       (await renderChart())
@@ -204,6 +227,8 @@ requireParts(
     'create leases.coordination.k8s.io @oci-connector',
     'update leases.coordination.k8s.io#oci-connector-controller @oci-connector',
     'create secrets#oci-connector-serving @oci-connector',
+    'update secrets#oci-connector-interception @oci-connector',
+    'create secrets#oci-connector-sealing @oci-connector',
     'patch configmaps#oci-connector-serving-ca @oci-connector',
   ];
   const never = [
@@ -249,6 +274,9 @@ requireParts(
       const elsewhere = [
         'get secrets#x @team-b',
         'get secrets#oci-connector-serving @team-b',
+        'get secrets#oci-connector-interception @team-b',
+        'get secrets#other @oci-connector',
+        'list secrets @oci-connector',
         'list secrets @team-b',
         'list secrets',
         'watch secrets',
@@ -263,6 +291,17 @@ requireParts(
       for (const right of [...always, ...never]) {
         // The shared namespace is open to every account.
         expect(await may(agent, right), right).toBe(false);
+      }
+    });
+
+    test("nobody but the controller reads the authorities and the keys of the product's namespace", async () => {
+      const names = ['oci-connector-serving', 'oci-connector-interception', 'oci-connector-sealing'];
+      for (const user of [
+        agent,
+        'system:serviceaccount:team-b:default',
+        'system:serviceaccount:oci-connector:default',
+      ]) {
+        for (const name of names) expect(await may(user, `get secrets#${name} @oci-connector`), name).toBe(false);
       }
     });
 

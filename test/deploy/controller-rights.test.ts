@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { injectLabel } from '../../connectors/labels.ts';
+import { statusOf } from '../../connectors/status.ts';
 import { type KubernetesClient, openKubernetesClient } from '../../platform/kubernetes/client.ts';
 import { type KubernetesObject, resources } from '../../platform/kubernetes/object.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/support/control-plane.ts';
@@ -14,9 +17,11 @@ type Conditions = KubernetesObject & {
   readonly status?: { readonly conditions?: readonly { type: string; status: string; reason: string }[] };
 };
 
+type Secret = KubernetesObject & { readonly data?: Readonly<Record<string, string>> };
+
 const account = { namespace: releaseNamespace, name: 'oci-connector-controller' };
 const main = join(chartFolder, '../../cli/main.ts');
-const loopback = ['proxy', 'webhook', 'agents', 'management'].map((name) => `--${name}=127.0.0.1:0`);
+const loopback = ['proxy', 'proxy-https', 'webhook', 'agents', 'management'].map((name) => `--${name}=127.0.0.1:0`);
 
 /** A kubeconfig like `admin` that shows this token instead. */
 async function withToken(admin: string, token: string): Promise<string> {
@@ -58,6 +63,8 @@ requireParts(
   let plane: ControlPlane;
   let client: KubernetesClient;
   let controller: ServerProcess;
+  let ownKubeconfig: string;
+  let addresses: { readonly proxyHttps: string };
 
   /** Applies the chart and starts the controller as its own account, with the flags that the chart gives it. */
   async function start(values: object): Promise<void> {
@@ -68,10 +75,11 @@ requireParts(
     const deployment = objects.find(({ kind }) => kind === 'Deployment') as RenderedObject;
     const [command, ...flags] = deployment['spec'].template.spec.containers[0].args;
     const kubeconfig = await withToken(plane.kubeconfig, token.trim());
+    ownKubeconfig = kubeconfig;
     const own = [`--namespace=${releaseNamespace}`, '--identity=one', `--kubeconfig=${kubeconfig}`];
     const args = [main, command, ...flags, ...loopback, ...own];
     controller = await startServer(process.execPath, args, { env: {} });
-    await controller.waitFor((line) => (line.includes('"ready"') ? true : undefined));
+    addresses = await controller.waitFor((line) => (line.includes('"ready"') ? JSON.parse(line) : undefined));
   }
 
   const conditionOf = async (namespace: string, type: string) => {
@@ -120,6 +128,52 @@ requireParts(
         await expect.poll(() => conditionOf(namespace, 'SecretReady'), wait).toBe('True');
         await expect.poll(() => conditionOf(namespace, 'ProxyServiceReady'), wait).toBe('True');
       }
+    });
+
+    test('shares its authority for clients and its keys for uploads, and says in each status what to trust', async () => {
+      const secretOf = (name: string) => client.get<Secret>(resources.secrets, { ...account, name });
+      const authority = await secretOf('oci-connector-interception');
+      expect(Object.keys(authority?.data ?? {}).sort()).toEqual(['ca.crt', 'ca.pem']);
+      expect(Object.keys((await secretOf('oci-connector-sealing'))?.data ?? {})).toEqual(['keys.json']);
+      const trusted = async () => {
+        const connector = await client.get(resources.connectors, { namespace: 'demo', name: 'harbor' });
+        return statusOf({ status: connector?.['status'] }).proxy?.httpAddress?.CACerts;
+      };
+      await expect.poll(trusted, wait).toBe(atob(authority?.data?.['ca.crt'] ?? ''));
+    });
+
+    test.each(['c-harbor.demo.svc', 'oci-connector.oci-connector.svc.cluster.local'])(
+      'serves HTTPS as %s to whoever trusts what the status shows',
+      async (servername) => {
+        const connector = await client.get(resources.connectors, { namespace: 'demo', name: 'harbor' });
+        const ca = statusOf({ status: connector?.['status'] }).proxy?.httpAddress?.CACerts ?? '';
+        const { hostname: host, port } = new URL(`https://${addresses.proxyHttps}`);
+        const socket = connectTls({ host, port: Number(port), servername, ca });
+        await once(socket, 'secureConnect');
+        expect(socket.getPeerX509Certificate()?.subjectAltName).toBe(`DNS:${servername}`);
+        socket.destroy();
+      },
+    );
+
+    test('makes these Secrets of no other type, and nowhere else', async () => {
+      await using parts = new AsyncDisposableStack();
+      const asController = await openKubernetesClient({ kubeconfig: ownKubeconfig });
+      parts.defer(() => asController.close());
+      const key = { namespace: releaseNamespace, name: 'oci-connector-sealing' };
+      const apply = (metadata: typeof key, type: string) => {
+        const options = { type: 'apply', fieldManager: 'oci-connector', force: true } as const;
+        return asController.patch(
+          resources.secrets,
+          metadata,
+          { apiVersion: 'v1', kind: 'Secret', metadata, type },
+          options,
+        );
+      };
+      await client.delete(resources.secrets, key);
+      const message = expect.stringContaining('the controller writes Secrets oci-connector-pull');
+      await expect(apply(key, 'example.com/other')).rejects.toMatchObject({ status: 403, message });
+      await expect(apply({ ...key, namespace: 'demo' }, 'Opaque')).rejects.toMatchObject({ status: 403 });
+      await apply(key, 'Opaque');
     });
 
     test('makes what a namespace needs that opts in, repairs its Services, and takes it away again', async () => {
