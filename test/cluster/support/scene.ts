@@ -167,7 +167,10 @@ export async function eventSays(scene: Scene, name: string, pattern: RegExp, ofN
 interface ConnectorStatus {
   readonly status?: {
     readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
-    readonly proxy?: { readonly httpAddress?: { readonly url?: string }; readonly nodeAddress?: string };
+    readonly proxy?: {
+      readonly httpAddress?: { readonly url?: string; readonly CACerts?: string };
+      readonly nodeAddress?: string;
+    };
   };
 }
 
