@@ -1,4 +1,4 @@
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 
@@ -19,8 +19,8 @@ const tlsHandshake = 0x16;
 export interface InterceptionsOptions<T> {
   /** A server with the limits of the listener, which is never made to listen. */
   openServer(listener: RequestListener): Server;
-  /** Serves a request within a tunnel; `about` is what the tunnel was taken with, `isSecure` says that it came by TLS. */
-  serve(...request: [...Parameters<RequestListener>, about: T, isSecure: boolean]): void;
+  /** Serves a request within a tunnel; `about` is what the tunnel was taken with. */
+  serve(request: IncomingMessage, response: ServerResponse, about: T): void;
   /** A handshake failed: most often the client does not trust the authority. */
   onTlsError(about: T, error: Error): void;
 }
@@ -29,16 +29,16 @@ export interface InterceptionsOptions<T> {
 export class Interceptions<T> {
   readonly #server: Server;
   readonly #options: InterceptionsOptions<T>;
-  readonly #tunnels = new WeakMap<Socket, { readonly about: T; readonly isSecure: boolean }>();
-  /** What has not come as far as HTTP. */
-  readonly #beginnings = new Set<Socket>();
+  readonly #tunnels = new WeakMap<Socket, { readonly about: T }>();
+  /** What has not come as far as HTTP, and since when. */
+  readonly #beginnings = new Map<Socket, number>();
 
   constructor(options: InterceptionsOptions<T>) {
     this.#options = options;
     this.#server = options.openServer((request, response) => {
       const tunnel = this.#tunnels.get(request.socket);
       if (tunnel === undefined) return void request.socket.destroy();
-      options.serve(request, response, tunnel.about, tunnel.isSecure);
+      options.serve(request, response, tunnel.about);
     });
     // It never listens, and yet has to look for heads that do not end: that begins here.
     this.#server.emit('listening');
@@ -46,7 +46,7 @@ export class Interceptions<T> {
 
   /** Takes a connection whose CONNECT has just been answered. */
   take(socket: Socket, about: T, secureContext: SecureContext): void {
-    this.#beginnings.add(socket);
+    this.#beginnings.set(socket, performance.now());
     const late = setTimeout(() => socket.destroy(), handshakeMs);
     const onEnd = (): void => void socket.destroy();
     const begun = (): void => {
@@ -65,7 +65,7 @@ export class Interceptions<T> {
         this.#secure(socket, about, secureContext, begun);
       } else {
         begun();
-        this.#serve(socket, about, false);
+        this.#serve(socket, about);
       }
     };
     socket.on('readable', onReadable);
@@ -80,12 +80,12 @@ export class Interceptions<T> {
     });
     secure.once('secure', () => {
       begun();
-      this.#serve(secure, about, true);
+      this.#serve(secure, about);
     });
   }
 
-  #serve(socket: Socket, about: T, isSecure: boolean): void {
-    this.#tunnels.set(socket, { about, isSecure });
+  #serve(socket: Socket, about: T): void {
+    this.#tunnels.set(socket, { about });
     this.#server.emit('connection', socket);
   }
 
@@ -94,7 +94,8 @@ export class Interceptions<T> {
     let idle: NodeJS.Timeout | undefined;
     const first = setTimeout(() => {
       idle = setInterval(() => {
-        for (const socket of this.#beginnings) socket.destroy();
+        const early = performance.now() - firstRequestMs;
+        for (const [socket, since] of this.#beginnings) if (since < early) socket.destroy();
         this.#server.closeIdleConnections();
       }, idleCheckMs);
     }, firstRequestMs);

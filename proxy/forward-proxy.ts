@@ -70,6 +70,8 @@ export class ForwardProxy {
   readonly #parts: ForwardProxyParts;
   readonly #interceptions: Interceptions<Interception>;
   readonly #tunnels: Tunnels;
+  /** The last answer on each connection. */
+  readonly #answers = new WeakMap<Socket, ServerResponse>();
 
   constructor(options: ForwardProxyOptions, parts: ForwardProxyParts) {
     this.#options = options;
@@ -85,6 +87,11 @@ export class ForwardProxy {
     });
   }
 
+  /** Keeps in mind that a request came: until it is answered, no tunnel can begin on its connection. */
+  note({ socket }: IncomingMessage, response: ServerResponse): void {
+    this.#answers.set(socket, response);
+  }
+
   /** Answers a CONNECT, for the event of that name. */
   connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const startedAt = performance.now();
@@ -93,6 +100,8 @@ export class ForwardProxy {
     const onClose = (): void => departure.abort(new DOMException('the caller went away', 'AbortError'));
     // What breaks the connection closes it as well.
     socket.on('error', () => {});
+    // Node does not wait: its answer would stand before, or within, the one that is due.
+    if (this.#answers.get(socket)?.writableFinished === false) return void socket.destroy();
     socket.once('close', onClose);
     const observe = (cause: unknown): void => {
       operation.durationMs = performance.now() - startedAt;

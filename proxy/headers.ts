@@ -36,6 +36,8 @@ const notUpstream: ReadonlySet<string> = new Set([
   'x-rewrite-url',
 ]);
 const forwardedPrefix = 'x-forwarded';
+/** Some servers take `_` for `-`, and would read in `X_Forwarded_Host` or `Content_Length` what is left out above. */
+const plainName = /^[a-z0-9-]+$/;
 
 /**
  * What a registry says and a caller must not hear: its challenge, which is ours to answer; cookies, because a session
@@ -76,7 +78,9 @@ function without(
 
 /** The headers of a caller's request that go to the registry. */
 export function upstreamHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  return without(headers, (name) => notUpstream.has(name) || name.startsWith(forwardedPrefix));
+  const isDropped = (name: string) =>
+    notUpstream.has(name) || name.startsWith(forwardedPrefix) || !plainName.test(name);
+  return without(headers, isDropped);
 }
 
 const forBytes: ReadonlySet<string> = new Set(['accept', 'accept-encoding', 'if-range', 'range', 'user-agent']);

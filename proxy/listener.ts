@@ -97,6 +97,7 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     // A connection that stays open would keep a draining server waiting.
     if (!server.listening) response.shouldKeepAlive = false;
+    forwardProxy?.note(request, response);
     if (forwardProxy !== undefined && !request.url?.startsWith('/')) return void forwardProxy.answer(request, response);
     const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
     void answerCall(request, response, call, { ...options, limits });
@@ -132,7 +133,16 @@ const originOf = (request: IncomingMessage) => ({ address: request.socket.remote
 /** What a request is about. @throws ProxyError */
 export type Locate = (request: IncomingMessage, signal: AbortSignal) => Route | Promise<Route>;
 
-const locateByAddress: Locate = (request) => parseRoute(request.url ?? '', request.headers.host);
+const locateByAddress: Locate = (request) => parseRoute(request.url ?? '', hostOf(request));
+
+/** The one host that a request names; of several, somebody on the way may have gone by another one than we would. */
+function hostOf({ headers, rawHeaders }: IncomingMessage): string | undefined {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length === 4 && rawHeaders[at]?.toLowerCase() === 'host') count += 1;
+  }
+  return count === 1 ? headers.host : undefined;
+}
 
 /** Serves one request of the registry API for whoever `call` says is calling. It never rejects. */
 export async function answerCall(

@@ -72,20 +72,27 @@ export function parseRoute(target: string, host: string | undefined): Route {
   return { ...parseEndpoint(named.rest, path, query), connector: named.connector };
 }
 
+/** In what is no host, somebody on the way may have read another one than we do. */
+const hostForm = /^[A-Za-z0-9.-]+(?::\d*)?$/;
+
 function connectorOfHost(host: string | undefined, rest: string) {
-  const connector = host === undefined ? undefined : parseConnectorHost(host);
+  const connector = host === undefined || !hostForm.test(host) ? undefined : parseConnectorHost(host);
   return connector === undefined ? undefined : { connector, rest };
 }
 
 type EndpointPart = Omit<RepositoryRoute, 'connector'>;
 
+/** Without a fragment, which no target has, and without what the URL parser would leave out of it. */
+const queryForm = /^[\x21\x22\x24-\x7e]*$/;
+
 /**
  * Reads what follows `/v2/` and the connector: a repository and an endpoint of the registry API.
  * @param rest without the query
  * @param path the whole path as the caller wrote it, of which `rest` is the end
- * @throws ProxyError NAME_INVALID, REFERENCE_INVALID or ROUTE_UNKNOWN
+ * @throws ProxyError NAME_INVALID, REFERENCE_INVALID, REQUEST_INVALID or ROUTE_UNKNOWN
  */
 export function parseEndpoint(rest: string, path: string, query: string): EndpointPart {
+  if (!queryForm.test(query)) throw new ProxyError('REQUEST_INVALID', 'the query holds what no query does');
   for (const { pattern, endpoint } of tailForms) {
     const match = pattern.exec(rest);
     if (match === null) continue;

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { isDigest } from '../connectors/image-reference.ts';
@@ -7,7 +7,7 @@ import type { SealingKeys } from '../platform/sealing-keys.ts';
 import { contentLocation } from './content-location.ts';
 import { downstreamHeaders } from './headers.ts';
 import { type RedirectFrom, redirectTarget } from './redirect.ts';
-import { passedOn, withoutEchoes } from './refusal.ts';
+import { isEcho, passedOn, withoutEchoes } from './refusal.ts';
 import type { Held } from './relay.ts';
 import type { RepositoryRoute } from './route.ts';
 import { sealUpload } from './upload-address.ts';
@@ -31,7 +31,7 @@ export async function answerToWrite(
 ): Promise<{ headers: OutgoingHttpHeaders; body: Buffer }> {
   const { headers, body } = held.status < 300 ? success(held, asked) : passedOn(held, asked.want, asked.grant);
   const location = held.headers.location === undefined ? undefined : await locationFor(held, asked);
-  if (location === undefined) delete headers['location'];
+  if (location === undefined || isEcho(location, asked.want, asked.grant)) delete headers['location'];
   else headers['location'] = location;
   if (held.status !== 204) headers['content-length'] = body.length;
   return { headers, body };
@@ -41,7 +41,9 @@ function success(held: Held, { want, grant }: WriteAsked): { headers: OutgoingHt
   if (!held.isWhole) throw new ProxyError('UPSTREAM_PROTOCOL', 'the answer to a push is too long, or broke off');
   const headers = downstreamHeaders(held.headers);
   withoutEchoes(headers, want, grant);
-  return { headers, body: held.body };
+  // There is nothing in it that a client needs.
+  const body = isEcho(held.body.toString('latin1'), want, grant) ? Buffer.alloc(0) : held.body;
+  return { headers, body };
 }
 
 /** Where the caller goes on: with an upload, or to what it has pushed. */

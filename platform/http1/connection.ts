@@ -109,9 +109,9 @@ export class Connection implements AnswerConsumer, BodyProgress, Carrier {
     }
   }
 
-  /** Called once a tick. */
+  /** Called once a tick. What the handler holds up is not late. */
   tick(): void {
-    if (this.#ticks === 0) return;
+    if (this.#ticks === 0 || this.#exchange?.paused) return;
     this.#ticks -= 1;
     if (this.#ticks === 0) this.#onLate();
   }
@@ -129,12 +129,11 @@ export class Connection implements AnswerConsumer, BodyProgress, Carrier {
 
   pause(): void {
     this.#socket?.pause();
-    if (this.#isInBody) this.#ticks = 0;
   }
 
   resume(): void {
     this.#socket?.resume();
-    if (this.#isInBody) this.#ticks = this.#limits.idleBodyTicks;
+    if (!this.#reader.isInHead) this.#ticks = this.#limits.idleBodyTicks;
     if (this.#isReading) return;
     while (!this.isHalted) {
       const chunk = this.#rest.shift();
@@ -177,10 +176,6 @@ export class Connection implements AnswerConsumer, BodyProgress, Carrier {
 
   onBodyFailed(error: Error): void {
     this.destroy(error);
-  }
-
-  get #isInBody(): boolean {
-    return this.#exchange !== undefined && !this.#reader.isInHead;
   }
 
   #read(chunk: Buffer): void {

@@ -111,6 +111,24 @@ describe('a CONNECT is refused', () => {
   });
 });
 
+test('a CONNECT that does not wait for the answer before it gets none, and ends the connection', async () => {
+  const { proxy, plain, registry } = await openForwardScene();
+  const digest = await plain.seedSyntheticBlob('team/app', 1_000_000);
+  const path = new URL(proxy.url(`team/app/blobs/${digest}`, 'demo/plain')).pathname;
+  const head = (line: string, ...headers: string[]) => `${[line, 'Host: x', ...headers].join('\r\n')}\r\n\r\n`;
+  const answer = await exchangeRaw(
+    proxy.port,
+    head(`GET ${path} HTTP/1.1`, `Authorization: Bearer ${tokens.member}`) +
+      head(
+        `CONNECT ${registry.authority} HTTP/1.1`,
+        `Proxy-Authorization: ${proxyBasic('demo/registry', tokens.member)}`,
+      ),
+  );
+  expect(answer.toString('latin1')).not.toContain('Connection established');
+  const inTurn = await exchangeRaw(proxy.port, head('GET /v2/ HTTP/1.1') + head('CONNECT a:1 HTTP/1.1'));
+  expect(inTurn.toString('latin1')).toMatch(/^(?:HTTP\/1\.1 401 |$)/);
+});
+
 describe('spellings of a host that are the same', () => {
   test.each(['REGISTRY.TEST', 'registry.test.', 'Registry.Test.'])('%s', async (name) => {
     const { proxy, registry, ca } = await openForwardScene();

@@ -39,7 +39,7 @@ const callers = parseCallers(
 );
 
 /** Every name is at 127.0.0.1, so that the names of the scene are the proxy's to know and nobody else's. */
-export const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
 
 export interface ForwardSceneOptions {
   readonly registry?: RegistryOptions;
