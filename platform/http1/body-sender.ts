@@ -19,9 +19,6 @@ export class BodySender implements BodySink {
   #isOver = false;
   /** `100 Continue` is waited for. */
   #continueTimer: NodeJS.Timeout | undefined;
-  readonly #onWritten = (): void => {
-    if (!this.#isOver) this.#progress.onBodyMoved(this.#socket.writableLength > 0);
-  };
 
   constructor(socket: Socket, source: BodySource, progress: BodyProgress) {
     this.#socket = socket;
@@ -99,7 +96,7 @@ export class BodySender implements BodySink {
   }
 
   #writeBare(chunk: Buffer): boolean {
-    return this.#socket.write(chunk, this.#onWritten);
+    return this.#socket.write(chunk, (error) => this.#onWritten(chunk, error));
   }
 
   #writeFramed(chunk: Buffer): boolean {
@@ -107,9 +104,15 @@ export class BodySender implements BodySink {
     socket.cork();
     socket.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
     socket.write(chunk);
-    const isBelowMark = socket.write('\r\n', 'latin1', this.#onWritten);
+    const isBelowMark = socket.write('\r\n', 'latin1', (error) => this.#onWritten(chunk, error));
     socket.uncork();
     return isBelowMark;
+  }
+
+  #onWritten(chunk: Buffer, error: Error | null | undefined): void {
+    if (!this.#isOver) this.#progress.onBodyMoved(this.#socket.writableLength > 0);
+    // After a failure nobody can tell who still reads it.
+    if (!error) this.#source.release?.(chunk);
   }
 
   #break(error: Error): void {

@@ -83,7 +83,7 @@ export class Connection implements AnswerConsumer, BodyProgress, Carrier {
     exchange.carrier = this;
     this.#reader.expect(request.isHead);
     if (source === undefined) {
-      this.#ticks = this.#limits.headersTicks;
+      this.#ticks = exchange.headersTicks ?? this.#limits.headersTicks;
       socket.write(request.bytes, 'latin1');
       return;
     }
@@ -171,7 +171,7 @@ export class Connection implements AnswerConsumer, BodyProgress, Carrier {
 
   onBodySent(): void {
     if (this.#exchange !== undefined) this.#exchange.source = undefined;
-    if (this.#reader.isInHead) this.#ticks = this.#limits.headersTicks;
+    if (this.#reader.isInHead) this.#ticks = this.#exchange?.headersTicks ?? this.#limits.headersTicks;
   }
 
   onBodyFailed(error: Error): void {

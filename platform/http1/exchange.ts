@@ -28,6 +28,8 @@ export class Exchange implements Dispatcher.DispatchController {
   readonly request: ExchangeRequest;
   readonly #handler: Dispatcher.DispatchHandler;
   carrier: Carrier | undefined;
+  /** In place of the pool's, for the head of the answer. */
+  headersTicks: number | undefined;
   /** The body that is still wanted. */
   source: BodySource | undefined;
   paused = false;

@@ -91,7 +91,7 @@ export class OriginPool extends Dispatcher {
     this.#connectionsMax = options.connections ?? Number.POSITIVE_INFINITY;
     // What may take long may also be a little late: an eighth, and no more than half a second.
     this.#tickMs = Math.max(1, Math.min(tickMsMax, Math.floor(Math.min(headersMs, idleBodyMs, keepAliveMs) / 8)));
-    const ticks = (ms: number) => Math.ceil(ms / this.#tickMs) + 1;
+    const ticks = (ms: number) => ticksOf(ms, this.#tickMs);
     this.#limits = {
       headersTicks: ticks(headersMs),
       idleBodyTicks: ticks(idleBodyMs),
@@ -119,6 +119,9 @@ export class OriginPool extends Dispatcher {
     }
     const exchange = new Exchange(request, handler);
     exchange.carrier = this.#queue;
+    if (typeof options.headersTimeout === 'number') {
+      exchange.headersTicks = ticksOf(options.headersTimeout, this.#tickMs);
+    }
     exchange.start();
     if (exchange.isOver) return true;
     const connection = this.#takeIdle();
@@ -257,6 +260,8 @@ export class OriginPool extends Dispatcher {
     if (isQuiet && this.#state !== 'open') this.#settled.resolve();
   }
 }
+
+const ticksOf = (ms: number, tickMs: number): number => Math.ceil(ms / tickMs) + 1;
 
 const closedError = (): Http1Error => new Http1Error('UND_ERR_CLOSED', 'the client is closed');
 

@@ -8,6 +8,8 @@ export interface BodySource {
   start(sink: BodySink): void;
   /** The sink takes more again, after write() said false. */
   resume(): void;
+  /** The socket is done with a chunk, and so is everybody here. It may come after end() and stop(), or not at all. */
+  release?(chunk: Buffer): void;
   /**
    * Nothing more is wanted: the answer came early, or the request failed. Also called when start() never was.
    * Idempotent; not called after sink.end().

@@ -79,6 +79,15 @@ export const toolModules: readonly ToolModule[] = [
     packages: { coredns: 'github.com/coredns/coredns' },
     linkerFlags: '-s -w',
   },
+  {
+    name: 'buildkit',
+    folder: join(import.meta.dirname, 'buildkit'),
+    packages: {
+      buildkitd: 'github.com/moby/buildkit/cmd/buildkitd',
+      buildctl: 'github.com/moby/buildkit/cmd/buildctl',
+    },
+    linkerFlags: '-s -w -X github.com/moby/buildkit/version.Version=v0.32.2',
+  },
 ];
 
 /** Where the binaries are kept unless a command says otherwise. */

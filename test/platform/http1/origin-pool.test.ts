@@ -122,6 +122,15 @@ describe('an answer', () => {
     await peers[0]?.closed;
   });
 
+  test('is waited for longer by a request that says so', async () => {
+    const { pool } = await startPeers(
+      ({ socket }) =>
+        socket.once('data', () => setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 200)),
+      { headersMs: 40, idleBodyMs: 40 },
+    );
+    expect((await ask(pool, { headersTimeout: 10_000 }).over).status).toBe(200);
+  });
+
   test('whose body comes slowly is waited for', async () => {
     const { pool } = await startPeers(
       ({ socket }) =>

@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { partPath } from './find-part.ts';
+import type { PartName } from './part-names.ts';
+import { mountNamespaceFlags, type PrivateMounts, withPrivateMounts } from './private-mounts.ts';
 import { type ProgramResult, runProgram } from './program.ts';
 import { endingWithParent, type ServerProcess, startServer } from './server-process.ts';
 import type { Credential } from './token-issuer.ts';
@@ -26,16 +28,35 @@ export interface Containerd {
   stop(): Promise<void>;
 }
 
+/** The programs of each release: Debian's 1.6, and the one that is built. */
+export const containerdParts = {
+  '1.6': ['containerd', 'ctr'],
+  '2': ['containerd-2', 'ctr-2'],
+} as const satisfies Record<string, readonly [PartName, PartName]>;
+
+export type ContainerdRelease = keyof typeof containerdParts;
+
+export interface ContainerdOptions {
+  /** By default 1.6. */
+  readonly release?: ContainerdRelease;
+  /** What containerd and ctr see instead of this machine's own: which of them resolves names depends on the release. */
+  readonly mounts?: PrivateMounts;
+}
+
 const snapshotter = 'native';
 
 /** Starts containerd without CRI. It runs in a mount namespace, so that what it mounted ends with it. */
-export async function startContainerd(): Promise<Containerd> {
+export async function startContainerd({ release = '1.6', mounts = {} }: ContainerdOptions = {}): Promise<Containerd> {
+  const [daemonPart, clientPart] = containerdParts[release];
   // Not below TMPDIR, which may be long: the path of a Unix socket has at most 108 bytes.
   const folder = await mkdtemp('/tmp/ctd-');
   const removeFolder = () => rm(folder, { recursive: true, force: true });
   const address = join(folder, 'c.sock');
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: folder };
-  const ctr = (...args: string[]) => runProgram(partPath('ctr'), ['--address', address, ...args], { env });
+  const ctr = (...args: string[]) => {
+    const [program = '', ...rest] = withPrivateMounts(mounts, [partPath(clientPart), '--address', address, ...args]);
+    return runProgram(program, rest, { env });
+  };
   let server: ServerProcess | undefined;
   const stop = async () => {
     await server?.stop();
@@ -44,9 +65,9 @@ export async function startContainerd(): Promise<Containerd> {
   try {
     const config = join(folder, 'config.toml');
     await writeFile(config, makeConfig(folder, address));
-    const containerd = [partPath('containerd'), '--config', config];
+    const containerd = withPrivateMounts(mounts, [partPath(daemonPart), '--config', config]);
     // A change of user namespace undoes what `startServer` asked of the kernel, so it is asked once more within.
-    const args = [...namespaceFlags(), '--', ...endingWithParent(containerd)];
+    const args = [...mountNamespaceFlags(), '--', ...endingWithParent(containerd)];
     server = await startServer(partPath('unshare'), args, { env });
     await server.waitFor((line) => (line.includes('containerd successfully booted') ? true : undefined));
   } catch (error) {
@@ -66,11 +87,6 @@ export async function startContainerd(): Promise<Containerd> {
   };
 }
 
-/** Without root, a user namespace in which we are: enough for images whose files are root's. */
-function namespaceFlags(): string[] {
-  return process.getuid?.() === 0 ? ['--mount'] : ['--mount', '--user', '--map-root-user'];
-}
-
 function makeConfig(folder: string, address: string): string {
   const disabled = ['grpc.v1.cri', 'snapshotter.v1.aufs', 'snapshotter.v1.btrfs', 'snapshotter.v1.devmapper'];
   const plugins = [...disabled, 'snapshotter.v1.overlayfs', 'snapshotter.v1.zfs'].map(
@@ -87,6 +103,9 @@ disabled_plugins = ${JSON.stringify(plugins)}
   address = "${address}.ttrpc"
 [plugins."io.containerd.internal.v1.opt"]
   path = "${folder}/opt"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux"
+  snapshotter = "${snapshotter}"
 `;
 }
 
