@@ -7,6 +7,7 @@ import { CentralAccess } from '../proxy/central-access.ts';
 import { centreDispatcher } from '../proxy/centre-dispatcher.ts';
 import { buildProxy, type ProxyOptions } from '../proxy/listener.ts';
 import { selfTest } from '../proxy/self-test.ts';
+import { UpstreamLimits } from '../proxy/upstream-limits.ts';
 import { formatListenAddress, listen } from './listen-address.ts';
 // Not ./https-listeners.ts: with the webhook it brings a framework, and that would be a third of an agent's memory.
 import { type Listening, startManagement } from './management-listener.ts';
@@ -45,7 +46,9 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
   });
   parts.defer(() => transports.close());
   const management = await startManagement({ metrics, notReady: () => [...notReady] }, settings.management, parts);
-  const options = { access, transports, observe: observeProxy(log, metrics) };
+  // Two listeners, and one registry behind each connector.
+  const limits = new UpstreamLimits();
+  const options = { access, transports, limits, observe: observeProxy(log, metrics) };
   const listeners = await startListeners(settings.port, options, log, parts);
   const addresses = listeners.map(({ address }) => formatListenAddress(address));
   log.info({ addresses, centre: settings.centre }, 'listening');
