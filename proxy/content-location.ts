@@ -1,6 +1,7 @@
 import type { RepositoryRoute } from './route.ts';
 
-const contentPath = /^\/v2\/(.+)\/((?:manifests|blobs)\/[^/]+)$/;
+/** With what our own routes take for a tag or digest, and nothing that is encoded: `%2e%2e%2f` is somewhere else to some. */
+const contentPath = /^\/v2\/(.+)\/((?:manifests|blobs)\/[\w.:+=@~-]+)$/;
 
 /**
  * Where the caller finds what it has pushed: the registry's `Location` in the caller's own words. One that is not of the

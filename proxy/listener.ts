@@ -119,14 +119,38 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
 }
 
 function serveRequests(server: Server, listener: RequestListener, idleMs: number): Server {
-  server.on('request', listener);
+  server.on('request', inTurn(listener));
   // Who waits for 100 Continue gets it when the body is wanted, and at once where there is none.
-  server.on('checkContinue', (request, response) => {
+  const continuing = inTurn((request, response) => {
     if (!isUnread(request)) response.writeContinue();
     listener(request, response);
   });
+  server.on('checkContinue', continuing);
   return server.setTimeout(idleMs);
 }
+
+/** No registry client sends so many requests without waiting for an answer. */
+const waitingMax = 64;
+const waiting = new WeakMap<Socket, number>();
+
+/**
+ * One request at a time on a connection. Of those that are sent on without waiting, Node would have all served at once:
+ * a push beside what comes behind it, and a thousand pulls for one caller who reads none of them.
+ */
+const inTurn =
+  (listener: RequestListener): RequestListener =>
+  (request, response) => {
+    if (response.socket !== null) return listener(request, response);
+    const { socket } = request;
+    const count = (waiting.get(socket) ?? 0) + 1;
+    if (count > waitingMax) return void socket.destroy();
+    waiting.set(socket, count);
+    // It gets its connection when the answer before it has been sent.
+    response.once('socket', () => {
+      waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
+      listener(request, response);
+    });
+  };
 
 const originOf = (request: IncomingMessage) => ({ address: request.socket.remoteAddress ?? '' });
 

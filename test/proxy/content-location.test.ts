@@ -13,6 +13,7 @@ test.each([
   ['of another repository', `/v2/team/other/blobs/${digest}`, digest, `${base}blobs/${digest}`],
   ['of another host, without a digest', 'https://cdn.example.com/x', undefined, undefined],
   ['that is no address', 'http://[', undefined, undefined],
+  ['of dots that are encoded', '/v2/team/app/manifests/%2e%2e%2f', digest, `${base}blobs/${digest}`],
 ])('a Location that is %s names what was pushed in the caller’s words', (_form, location, known, expected) => {
   const route = { endpoint: { kind: 'upload', sealed: 'x' }, base } as const;
   expect(contentLocation(location, asked, 'team/app', route, known)).toBe(expected);

@@ -65,31 +65,36 @@ export async function startWireRegistry(options: WireRegistryOptions = {}): Prom
   const violations: string[] = [];
   const received: string[] = [];
   const sockets = new Set<Socket>();
+  /** Takes what a reader found; false where there is nothing more to read. */
+  const take = (found: ReturnType<StrictReader['next']>, socket: Socket, connection: number): boolean => {
+    if (found === undefined) return false;
+    if (found === 'continue') {
+      socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+      return true;
+    }
+    if (typeof found === 'string') {
+      violations.push(found);
+      socket.destroy();
+      return false;
+    }
+    const request = { ...found, connection };
+    if (found.target !== '/v2/') requests.push(request);
+    const said = answer(request, socket);
+    if (said !== undefined) socket.write(said, 'latin1');
+    return true;
+  };
   const server = createServer((socket) => {
     sockets.add(socket);
-    const at = received.push('') - 1;
+    const connection = received.push('');
     const reader = new StrictReader();
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
     if (greeting !== undefined) socket.write(greeting, 'latin1');
     socket.on('data', (chunk) => {
-      received[at] += chunk.toString('latin1');
-      reader.text += chunk.toString('latin1');
-      for (;;) {
-        const found = reader.next();
-        if (found === undefined) return;
-        if (found === 'continue') {
-          socket.write('HTTP/1.1 100 Continue\r\n\r\n');
-        } else if (typeof found === 'string') {
-          violations.push(found);
-          return void socket.destroy();
-        } else {
-          const request = { ...found, connection: at + 1 };
-          if (found.target !== '/v2/') requests.push(request);
-          const said = answer(request, socket);
-          if (said !== undefined) socket.write(said, 'latin1');
-        }
-      }
+      const text = chunk.toString('latin1');
+      received[connection - 1] += text;
+      reader.text += text;
+      while (take(reader.next(), socket, connection));
     });
   });
   server.listen(0, '127.0.0.1');

@@ -1,8 +1,8 @@
+import { connect } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { ephemeralSealingKeys } from '../../../platform/sealing-keys.ts';
 import { parseCallers } from '../../../proxy/callers-file.ts';
 import { connectorTo, type StartProxyOptions, startProxy } from '../../support/proxy.ts';
-import { exchangeRaw } from './raw-exchange.ts';
 import { startWireRegistry, valuesOf, type WireRegistryOptions } from './wire-registry.ts';
 
 export const login = { username: 'robot', password: 'Canary-of-the-password' };
@@ -53,8 +53,20 @@ export async function openWireScene(options: WireRegistryOptions = {}, more: Par
       ...more,
     }),
   );
-  const exchange = async (bytes: string, isEnded = false) =>
-    (await exchangeRaw(proxy.port, bytes, { isEnded })).toString('latin1');
+  /** What comes back until the connection ends, however it ends. */
+  const exchange = async (bytes: string): Promise<string> => {
+    const socket = connect(proxy.port, '127.0.0.1');
+    let answer = '';
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    socket.once('close', () => resolve());
+    socket.write(bytes, 'latin1');
+    await promise;
+    return answer;
+  };
   /** What must be so whatever was sent: the registry's parser has seen whole requests only, with our credential alone. */
   const wrongs = (): string[] => [
     ...registry.violations,
