@@ -239,7 +239,9 @@ async function serveRepository(exchange: Exchange, route: RepositoryRoute, signa
   const kind = request.method === 'HEAD' ? `HEAD ${route.endpoint.kind}` : route.endpoint.kind;
   const limits = options.limits ?? unlimited;
   try {
-    await limits.run(connector, kind, signal, () => carry(exchange, route, action, admission, signal, kind));
+    await limits.run({ connector, caller: admission.caller, kind }, signal, () =>
+      carry(exchange, route, action, admission, signal, kind),
+    );
   } catch (error) {
     throw toProxyError(error, new URL(connector.address.origin).host);
   }

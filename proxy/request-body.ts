@@ -86,10 +86,20 @@ export class StreamedBody implements BodySource {
     request.once('end', this.#onEnd);
     request.once('close', this.#onClose);
     letCome(request, this.#response);
+    // An attempt that was given up before it began to send has left the request paused.
+    request.resume();
   }
 
   resume(): void {
     this.#request.resume();
+  }
+
+  /**
+   * Gives the memory of a chunk back at once. Node makes a buffer for each; left to the garbage collector they are more
+   * than a hundred megabytes, and so much of it makes it look through the whole heap again and again.
+   */
+  release({ buffer, length }: Buffer): void {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === length) buffer.transfer(0);
   }
 
   stop(): void {

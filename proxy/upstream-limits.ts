@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { ResolvedConnector } from '../connectors/connector.ts';
+import type { Caller } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { Slots } from '../platform/slots.ts';
 
@@ -15,6 +16,8 @@ export interface UpstreamLimitsOptions {
 /** Requests under way to the registry of one connector, where the connector does not say. */
 const concurrentDefault = 1_000;
 const waitingMax = 4_000;
+/** Of a connector's requests under way, for one caller. */
+const callersShare = 7 / 8;
 const pacesMax = 10_000;
 /** A registry may name any time at all; after this we ask whether it is over. */
 const pauseMaxMs = 60_000;
@@ -27,6 +30,13 @@ const doublingMs = 5_000;
 /** Beyond this a pace makes no difference. */
 const lastRate = 512;
 
+/** What is limited: requests of one kind (an endpoint) to a connector's registry, for a caller. */
+export interface LimitedWant {
+  readonly connector: ResolvedConnector;
+  readonly caller: Caller;
+  readonly kind: string;
+}
+
 /** A registry that has said «429»: when it may be asked again, and how often. */
 interface Pace {
   /** When the pause ends. */
@@ -36,7 +46,7 @@ interface Pace {
 }
 
 /**
- * How much a connector's registry is asked: so many requests at a time, and, after it has answered 429, none until the
+ * How much a connector's registry is asked: so many requests at a time, not all of them for one caller, and, after it has answered 429, none until the
  * time that it named, and few at first then. What is limited is one connector and one kind of request: a registry that
  * counts manifests goes on giving blobs, and one that is slow costs the others nothing.
  */
@@ -44,6 +54,7 @@ export class UpstreamLimits {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #slots = new Slots({ perKey: concurrentDefault, waitingPerKey: waitingMax });
+  readonly #callers = new Slots({ perKey: concurrentDefault, waitingPerKey: waitingMax / 2 });
   readonly #paces = new LRUCache<string, Pace>({ max: pacesMax });
 
   constructor({ now = () => performance.now(), random = Math.random }: UpstreamLimitsOptions = {}) {
@@ -55,12 +66,20 @@ export class UpstreamLimits {
    * Runs `work` when the connector's limits let it.
    * @throws ProxyError UPSTREAM_LIMITED with Retry-After; whatever `work` does; the signal's reason
    */
-  async run<T>(connector: ResolvedConnector, kind: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  async run<T>(want: LimitedWant, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const { connector, caller, kind } = want;
     const pace = this.#paces.size === 0 ? undefined : this.#paces.get(keyOf(connector, kind));
     if (pace !== undefined) await this.#wait(pace, connector, kind, signal);
-    const running = this.#slots.run(connector.uid, signal, work, connector.maxConcurrentRequests);
-    if (running !== undefined) return running;
-    throw limited('too many requests to its registry wait already', 2);
+    const max = connector.maxConcurrentRequests ?? concurrentDefault;
+    const shared = () => this.#slots.run(connector.uid, signal, work, max) ?? Promise.reject(tooMany());
+    // One that holds on to all it can get, and reads nothing, leaves the rest to everybody else.
+    const running = this.#callers.run(
+      `${connector.uid}\n${caller.name}`,
+      signal,
+      shared,
+      Math.ceil(max * callersShare),
+    );
+    return running ?? Promise.reject(tooMany());
   }
 
   /** Takes notice of an answer: 429 makes a pause. */
@@ -94,6 +113,8 @@ export class UpstreamLimits {
 }
 
 const keyOf = (connector: ResolvedConnector, kind: string): string => `${connector.uid}\n${kind}`;
+
+const tooMany = (): ProxyError => limited('too many requests to its registry wait already', 2);
 
 const limited = (message: string, seconds: number): ProxyError =>
   new ProxyError('UPSTREAM_LIMITED', message, { headers: { 'retry-after': String(Math.max(1, seconds)) } });

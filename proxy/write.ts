@@ -54,6 +54,8 @@ const freshMs = 60_000;
 const redirectsMax = 3;
 const retryAfterMs = 100;
 const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+/** What a registry says to a step of an upload that it has done already; the caller has done nothing wrong. */
+const doneBefore: ReadonlySet<number> = new Set([400, 404, 416]);
 const empty = Buffer.alloc(0);
 /** When a registry last took a grant, in epoch milliseconds; for as long as `provenMs` it is believed to go on. */
 const provenAt = new WeakMap<Grant, number>();
@@ -82,6 +84,8 @@ class Writing {
   #body: RequestBody;
   #isReauthorized = false;
   #isRetried = false;
+  /** Why a step of an upload was sent twice: the registry may have done it the first time, with only its answer lost. */
+  #doubt: Error | undefined;
   #redirects = 0;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: WriteOptions) {
@@ -213,6 +217,8 @@ class Writing {
     const isStale = (error as { isStale?: unknown }).isStale === true;
     const mayRetry = this.#isRepeatable || (isStale && this.#isReplayable);
     if (this.#isRetried || !mayRetry || error instanceof ProxyError) throw toProxyError(error, this.#url.host);
+    const mayBeDone = !this.#isRepeatable && this.#method !== 'GET' && !(this.#body instanceof StreamedBody);
+    if (mayBeDone) this.#doubt = error;
     return this.#retry();
   }
 
@@ -227,6 +233,7 @@ class Writing {
     const { status } = held;
     if (this.#isOurs) this.#options.onAnswer?.(status, held.headers);
     if (passingFailures.has(status) && this.#isRepeatable && !this.#isRetried) return this.#retry();
+    if (this.#doubt !== undefined && doneBefore.has(status)) throw toProxyError(this.#doubt, this.#url.host);
     if (isRedirect(status, held.headers)) return this.#redirect(held);
     if (this.#isOurs && (status === 401 || status === 403)) return this.#refused(held);
     if (this.#isOurs) provenAt.set(this.#grant, this.#options.now());

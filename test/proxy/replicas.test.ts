@@ -169,7 +169,9 @@ describe('a rolling update', () => {
     const half = Promise.withResolvers<void>();
     const inflict: faults.Fault['inflict'] = async (answer) => {
       const right = await answer();
-      const bytes = Buffer.concat(await Array.fromAsync(right.body ?? []));
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of right.body ?? []) chunks.push(chunk);
+      const bytes = Buffer.concat(chunks);
       const body = async function* () {
         yield bytes.subarray(0, bytes.length / 2);
         await half.promise;

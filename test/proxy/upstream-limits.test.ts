@@ -13,7 +13,7 @@ function arrange() {
   const limits = new UpstreamLimits({ now: () => clock.now, random: () => 0.5 });
   const ask = (to = connector, kind = 'manifests') =>
     limits
-      .run(to, kind, signal, async () => 'asked')
+      .run({ connector: to, caller: { name: 'pod' }, kind }, signal, async () => 'asked')
       .catch((error: ProxyError) => error.headers['retry-after'] ?? error);
   return { clock, limits, ask };
 }
@@ -74,22 +74,43 @@ describe('after a 429', () => {
 });
 
 describe('requests at the same time', () => {
+  test('of one caller leave an eighth to the others', async () => {
+    const limits = new UpstreamLimits();
+    const eight: ResolvedConnector = { ...connector, maxConcurrentRequests: 8 };
+    const begun: string[] = [];
+    const ends: (() => void)[] = [];
+    const hold = (name: string) =>
+      limits.run({ connector: eight, caller: { name }, kind: 'blobs' }, signal, () => {
+        begun.push(name);
+        return new Promise<void>((resolve) => ends.push(resolve));
+      });
+    const running = [...Array.from({ length: 8 }, () => hold('greedy')), hold('other')];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(begun).toEqual([...Array.from({ length: 7 }, () => 'greedy'), 'other']);
+    while (begun.length < 9) {
+      ends.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const end of ends) end();
+    await Promise.all(running);
+  });
+
   test('are as many as the connector says; the next waits, and the others’ do not', async () => {
     const limits = new UpstreamLimits();
     const two: ResolvedConnector = { ...connector, maxConcurrentRequests: 2 };
     const ends: (() => void)[] = [];
     const begun: string[] = [];
     const hold = (name: string, to = two) =>
-      limits.run(to, 'blobs', signal, () => {
+      limits.run({ connector: to, caller: { name }, kind: 'blobs' }, signal, () => {
         begun.push(name);
         return new Promise<void>((resolve) => ends.push(resolve));
       });
     const running = [hold('a'), hold('b'), hold('c'), hold('d', other)];
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(begun).toEqual(['a', 'b', 'd']);
     ends[0]?.();
     await running[0];
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(begun).toEqual(['a', 'b', 'd', 'c']);
     for (const end of ends) end();
     ends.at(-1)?.();
