@@ -231,8 +231,8 @@ export class OriginPool extends Dispatcher {
       this.#dials.delete(giveUp);
       if (socket === undefined || socket.destroyed || connection.isSpoilt) {
         socket?.destroy();
-        this.#waiting.delete(exchange);
-        exchange.fail(error ?? new Http1Error('UND_ERR_SOCKET', 'the connection was closed'));
+        const isWaiting = this.#waiting.delete(exchange);
+        if (isWaiting) exchange.fail(error ?? new Http1Error('UND_ERR_SOCKET', 'the connection was closed'));
         this.#dialForWaiting();
         this.#settle();
         return;

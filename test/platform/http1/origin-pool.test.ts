@@ -299,6 +299,27 @@ describe('a pool', () => {
     expect(dials).toBe(3);
   });
 
+  test('lets a request end that another connection has taken, when the one opened for it fails', async () => {
+    const failures: ((error: Error) => void)[] = [];
+    const { pool, peers } = await startPeers(
+      () => {},
+      (connect) => ({
+        connect: (receive, callback) => {
+          if (failures.push(callback) === 2) return connect(receive, callback);
+          return () => {};
+        },
+      }),
+    );
+    const [first, second] = [ask(pool, { path: '/first' }), ask(pool, { path: '/second' })];
+    await expect.poll(() => peers[0]?.received()).toMatch(/first/);
+    failures[0]?.(new Error('refused'));
+    peers[0]?.socket.write(answer('hello'));
+    expect(await first.over).toMatchObject({ events: ['start', 'head', 'data', 'end'], body: 'hello' });
+    await expect.poll(() => peers[0]?.received()).toMatch(/second/);
+    peers[0]?.socket.write(answer('hello'));
+    expect(await second.over).toMatchObject({ body: 'hello', error: undefined });
+  });
+
   test('answers undici’s request() as undici’s own do', async () => {
     const { pool, origin } = await startPeers(answering(() => answer('{"a":1}', 'X-A: 1', 'x-a: 2')));
     const { statusCode, headers, body } = await pool.request({ origin, path: '/', method: 'GET' });

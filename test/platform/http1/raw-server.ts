@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { connector } from '../../../platform/http1/connect.ts';
-import { OriginPool, type OriginPoolOptions } from '../../../platform/http1/origin-pool.ts';
+import { type Connect, OriginPool, type OriginPoolOptions } from '../../../platform/http1/origin-pool.ts';
 import type { Http1DispatchOptions } from '../../../platform/http1/request.ts';
 import { ReadBuffers } from '../../../platform/read-buffers.ts';
 
@@ -20,10 +20,13 @@ export interface Peer {
 export const answer = (body: string, ...headers: string[]): string =>
   `${['HTTP/1.1 200 OK', `Content-Length: ${body.length}`, ...headers].join('\r\n')}\r\n\r\n${body}`;
 
-/** A server that does what the test says, connection by connection, and a pool of connections to it. */
+/**
+ * A server that does what the test says, connection by connection, and a pool of connections to it.
+ * @param options of the pool; a function where they are made of how connections are opened otherwise
+ */
 export async function startPeers(
   serve: (peer: Peer, index: number) => void,
-  options: Partial<OriginPoolOptions> = {},
+  options: Partial<OriginPoolOptions> | ((connect: Connect) => Partial<OriginPoolOptions>) = {},
 ): Promise<{ peers: Peer[]; pool: OriginPool; origin: string }> {
   const peers: Peer[] = [];
   const server = createServer((socket) => {
@@ -48,7 +51,8 @@ export async function startPeers(
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const connect = connector({ origin: new URL(origin), connectMs: 5_000, readBuffers: new ReadBuffers() });
-  const pool = new OriginPool(origin, { connect, headersMs: 20_000, idleBodyMs: 20_000, ...options });
+  const given = typeof options === 'function' ? options(connect) : options;
+  const pool = new OriginPool(origin, { connect, headersMs: 20_000, idleBodyMs: 20_000, ...given });
   onTestFinished(async () => {
     await pool.destroy();
     for (const { socket } of peers) socket.destroy();
