@@ -234,6 +234,15 @@ describe('a body', () => {
     expect(await begin(proxy, `?digest=${digest}`, { body: blob, headers: octets })).toMatchObject({ status: 201 });
   });
 
+  test('that can be sent once is sent with another grant when the registry refuses the first before it', async () => {
+    const { registry, proxy } = await arrange({ refusesBeforeBody: true });
+    expect(await begin(proxy)).toMatchObject({ status: 202 });
+    registry.revokeTokens();
+    const pushed = await begin(proxy, `?digest=${largeDigest}`, { body: large, headers: octets });
+    expect(pushed).toMatchObject({ status: 201 });
+    expect(registry.contents('team/app').blobs).toEqual([largeDigest]);
+  });
+
   test('that can be sent once is not sent with a grant that was not used lately', async () => {
     const { registry, proxy, clock } = await arrange();
     const push = () => begin(proxy, `?digest=${largeDigest}`, { body: large, headers: octets });

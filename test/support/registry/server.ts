@@ -17,6 +17,8 @@ export interface ListenOptions {
   /** PEM certificate and key: https instead of http. */
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer };
   readonly clock?: Clock;
+  /** Says `100 Continue` only to requests that would be let in; by default to all, before it looks at them. */
+  readonly refusesBeforeBody?: boolean;
 }
 
 /** What a server does with its requests. */
@@ -46,12 +48,13 @@ export async function startServer(options: ListenOptions, answering: Answering):
   const sockets = trackSockets(server);
   const pending = new Set<Promise<void>>();
   let origin = '';
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const settled = serve(request, response, { origin, clock, sockets, answering }).finally(() =>
-      pending.delete(settled),
-    );
+  const onRequest = (isAwaited: boolean) => (request: IncomingMessage, response: ServerResponse) => {
+    const serving = { origin, clock, sockets, answering, isAwaited };
+    const settled = serve(request, response, serving).finally(() => pending.delete(settled));
     pending.add(settled);
-  });
+  };
+  server.on('request', onRequest(false));
+  if (options.refusesBeforeBody) server.on('checkContinue', onRequest(true));
   server.listen(port, host);
   await once(server, 'listening');
   const name = options.hostname ?? host;
@@ -91,10 +94,12 @@ interface Serving {
   readonly clock: Clock;
   readonly sockets: Sockets;
   readonly answering: Answering;
+  /** The client waits for `100 Continue`. */
+  readonly isAwaited: boolean;
 }
 
 async function serve(request: IncomingMessage, response: ServerResponse, serving: Serving): Promise<void> {
-  const { origin, clock, sockets, answering } = serving;
+  const { origin, clock, sockets, answering, isAwaited } = serving;
   const connection = new AbortController();
   const ended = Promise.withResolvers<'complete' | 'broken'>();
   response.once('close', () => {
@@ -106,6 +111,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, serving
   const { record } = exchange;
   try {
     answering.receive(exchange);
+    if (isAwaited && answering.isAuthorized(exchange)) response.writeContinue();
     const answer = await faultyAnswer(exchange, answering);
     if ('status' in answer) record.status = answer.status;
     await send(answer, {
