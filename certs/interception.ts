@@ -1,5 +1,6 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
+import { canonicalHost } from '../platform/host-name.ts';
 import {
   type Authority,
   bundle,
@@ -11,7 +12,6 @@ import {
 } from './authority.ts';
 import { loadAuthority } from './authority-store.ts';
 import type { AuthorityStore } from './certificate-store.ts';
-import { certificateHost } from './host-name.ts';
 import { defaultLifetimes, type Lifetimes, renewAt, signer } from './rotation.ts';
 import { restoreText } from './text-store.ts';
 
@@ -155,7 +155,7 @@ function leafCache({ maxHosts, now, leafLifeMs, signer }: LeafCacheOptions): (ho
   }
 
   return async (given) => {
-    const host = certificateHost(given);
+    const host = canonicalHost(given);
     if (host === undefined) {
       throw new Error(`no certificate can be for ${JSON.stringify(given.slice(0, 100))}: it is no host name`);
     }

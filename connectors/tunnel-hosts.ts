@@ -1,4 +1,5 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
+import { canonicalHost } from '../platform/host-name.ts';
 
 /**
  * On a ConnectorClass: hosts that the forward proxy may tunnel to for whoever may use a connector of the class,
@@ -24,10 +25,6 @@ export interface ParsedTunnelHosts {
 const defaultPort = 443;
 const entriesMax = 256;
 const entryForm = /^(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::(\d{1,5}))?$/;
-const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
-const dnsName = new RegExp(`^(?:${label}\\.)*${label}$`);
-/** `127.1` and its like, which some programs take for an address. */
-const endsWithNumber = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 /** Reads the annotation. An entry that cannot be read grants nothing. */
 export function parseTunnelHosts(text: string | undefined): ParsedTunnelHosts {
@@ -41,20 +38,13 @@ function parseEntry(entry: string): TunnelHost | undefined {
   const [, wildcard, written = '', digits] = entryForm.exec(entry) ?? [];
   const isWildcard = wildcard !== undefined;
   const port = digits === undefined ? defaultPort : Number(digits);
-  const host = written.startsWith('[') ? ipv6Of(written) : nameOf(written);
+  const isBracketed = written.startsWith('[');
+  const bare = isBracketed ? written.slice(1, -1) : written;
+  const host = isBracketed === isIPv6(bare) ? canonicalHost(bare) : undefined;
   if (host === undefined || port < 1 || port > 65_535) return undefined;
   // `*.com` would be everybody's.
   if (isWildcard && (isIP(host) !== 0 || !host.includes('.'))) return undefined;
   return Object.freeze({ host, port, isWildcard });
-}
-
-function ipv6Of(bracketed: string): string | undefined {
-  return URL.canParse(`http://${bracketed}`) ? new URL(`http://${bracketed}`).hostname.slice(1, -1) : undefined;
-}
-
-function nameOf(written: string): string | undefined {
-  if (isIP(written) === 4) return written;
-  return written.length <= 253 && dnsName.test(written) && !endsWithNumber.test(written) ? written : undefined;
 }
 
 /** The entry that lets `host` (in canonical spelling, without brackets) be reached at `port`; an exact one comes first. */

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
-import { certificateHost } from '../certs/host-name.ts';
 import type { RegistryAddress } from '../connectors/registry-address.ts';
+import { canonicalHost } from '../platform/host-name.ts';
 
 /** A host and port in the one spelling that is compared, dialled and certified. */
 export interface Authority {
@@ -27,7 +27,7 @@ export function parseAuthority(text: string, defaultPort?: number): Authority | 
   const isBracketed = written.startsWith('[');
   const bare = isBracketed ? written.slice(1, -1) : written.replace(/\.$/, '');
   if (isBracketed !== isIPv6(bare)) return undefined;
-  const host = certificateHost(bare);
+  const host = canonicalHost(bare);
   return host === undefined ? undefined : { host, port };
 }
 

@@ -7,10 +7,10 @@ const dnsName = new RegExp(`^(?:${label}\\.)*${label}$`);
 const oddAddress = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 /**
- * The host that a certificate can be for, in the one spelling that is compared: a DNS name in lower case, or an IP
- * address without brackets. Undefined for anything else: wildcards, names that end with a dot, odd addresses.
+ * A host in the one spelling that is compared, dialled and certified: a DNS name in lower case, or an IP address without
+ * brackets. Undefined for anything else: wildcards, names that end with a dot, odd addresses.
  */
-export function certificateHost(text: string): string | undefined {
+export function canonicalHost(text: string): string | undefined {
   if (isIPv4(text)) return text;
   // A zone, as in fe80::1%eth0, means something on one machine only.
   if (isIPv6(text)) return text.includes('%') ? undefined : new URL(`http://[${text}]`).hostname.slice(1, -1);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { certificateHost } from '../../certs/host-name.ts';
+import { canonicalHost } from '../../platform/host-name.ts';
 
 test.each([
   ['harbor.example.com', 'harbor.example.com'],
@@ -13,7 +13,7 @@ test.each([
   ['2001:DB8:0:0::1', '2001:db8::1'],
   ['::ffff:192.0.2.1', '::ffff:c000:201'],
 ])('%s is a host, and its name is %s', (text, host) => {
-  expect(certificateHost(text)).toBe(host);
+  expect(canonicalHost(text)).toBe(host);
 });
 
 test.each([
@@ -46,5 +46,5 @@ test.each([
   '1.2.3.4.5',
   '192.0.2.256',
 ])('%j is none', (text) => {
-  expect(certificateHost(text)).toBeUndefined();
+  expect(canonicalHost(text)).toBeUndefined();
 });
