@@ -1,6 +1,7 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { canonicalHost } from '../platform/host-name.ts';
+import { checkPeriodically } from '../platform/periodic-check.ts';
 import {
   type Authority,
   bundle,
@@ -75,7 +76,6 @@ export async function openInterception(options: InterceptionOptions): Promise<In
   const { store, now = Date.now, checkEveryMs = defaultCheckMs, maxHosts = 1_000, onError } = options;
   const lifetimes = { ...interceptionLifetimes, ...options.lifetimes };
   const listeners = new Set<() => void>();
-  let checking: Promise<void> | undefined;
 
   async function load(known?: Authority): Promise<Authority> {
     if (known !== undefined) await restoreText(store.authority, serializeAuthority(known));
@@ -102,14 +102,7 @@ export async function openInterception(options: InterceptionOptions): Promise<In
     for (const listener of listeners) listener();
   }
 
-  function check() {
-    checking ??= reload().finally(() => {
-      checking = undefined;
-    });
-    return checking;
-  }
-
-  const timer = setInterval(() => check().catch(onError), checkEveryMs).unref();
+  const check = checkPeriodically(reload, { everyMs: checkEveryMs, onError });
 
   return {
     get caBundle() {
@@ -121,11 +114,10 @@ export async function openInterception(options: InterceptionOptions): Promise<In
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    check,
+    check: check.run,
     async close() {
-      clearInterval(timer);
       listeners.clear();
-      await checking?.catch(() => {});
+      await check.close();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { checkPeriodically } from '../platform/periodic-check.ts';
 import type { SealingKeys } from '../platform/sealing-keys.ts';
 import { type KeyRing, parseKeyRing, renewKeyRing, sealingKey, serializeKeyRing } from './sealing-key-ring.ts';
 import { restoreText, settle, type TextStore } from './text-store.ts';
@@ -32,7 +33,6 @@ export interface OpenSealingKeys extends SealingKeys {
  */
 export async function openSealingKeys(options: SealingKeysOptions): Promise<OpenSealingKeys> {
   const { store, now = Date.now, checkEveryMs = defaultCheckMs, onError } = options;
-  let checking: Promise<void> | undefined;
   let readAt = now();
   let ring = await load();
 
@@ -49,14 +49,7 @@ export async function openSealingKeys(options: SealingKeysOptions): Promise<Open
     ring = await load(ring);
   }
 
-  function check() {
-    checking ??= reload().finally(() => {
-      checking = undefined;
-    });
-    return checking;
-  }
-
-  const timer = setInterval(() => check().catch(onError), checkEveryMs).unref();
+  const check = checkPeriodically(reload, { everyMs: checkEveryMs, onError });
 
   return {
     get current() {
@@ -65,14 +58,11 @@ export async function openSealingKeys(options: SealingKeysOptions): Promise<Open
     find: (id) => ring.find((key) => key.id === id),
     async refresh() {
       // Also after a clock that was set back.
-      if (checking === undefined && Math.abs(now() - readAt) < refreshMs) return;
-      await check().catch(onError);
+      if (!check.isRunning && Math.abs(now() - readAt) < refreshMs) return;
+      await check.run().catch(onError);
     },
-    check,
-    async close() {
-      clearInterval(timer);
-      await checking?.catch(() => {});
-    },
+    check: check.run,
+    close: check.close,
   };
 }
 

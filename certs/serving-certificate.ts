@@ -1,3 +1,4 @@
+import { checkPeriodically } from '../platform/periodic-check.ts';
 import { type Authority, bundle, type KeyPair, serializeAuthority } from './authority.ts';
 import { loadAuthority } from './authority-store.ts';
 import { certificateDirectory } from './certificate-directory.ts';
@@ -45,7 +46,6 @@ export async function openServingCertificate(options: ServingCertificateOptions)
   const store = 'store' in options ? options.store : certificateDirectory(options.directory);
   const lifetimes = { ...defaultLifetimes, ...options.lifetimes };
   const listeners = new Set<() => void>();
-  let checking: Promise<void> | undefined;
 
   async function load(known?: Authority) {
     const at = now();
@@ -69,16 +69,9 @@ export async function openServingCertificate(options: ServingCertificateOptions)
     for (const listener of listeners) listener();
   }
 
-  function check() {
-    checking ??= reload().finally(() => {
-      checking = undefined;
-    });
-    return checking;
-  }
-
   // Certificates that live for hours only are checked often enough to be renewed in time.
   const { checkEveryMs = Math.min(HOUR_MS, lifetimes.leafLifeMs / 12) } = options;
-  const timer = setInterval(() => check().catch(onError), checkEveryMs).unref();
+  const check = checkPeriodically(reload, { everyMs: checkEveryMs, onError });
 
   return {
     get current() {
@@ -91,11 +84,10 @@ export async function openServingCertificate(options: ServingCertificateOptions)
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    check,
+    check: check.run,
     async close() {
-      clearInterval(timer);
       listeners.clear();
-      await checking?.catch(() => {});
+      await check.close();
     },
   };
 }
