@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ProxyError } from '../platform/errors.ts';
+import { printable } from '../platform/printable.ts';
 
 /** Of the scheme that every client knows; the user name names connectors, the password is the token. */
 export const proxyChallenge = { 'proxy-authenticate': 'Basic realm="oci-connector"' } as const;
@@ -11,10 +12,6 @@ export const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
 const reasonLengthMax = 400;
 /** A client that has been refused gets this long to read why. */
 const lingerMs = 2_000;
-
-/** Callers' text in logs: short, and without what could be taken for another line. */
-export const printable = (text: string, lengthMax = 128): string =>
-  text.slice(0, lengthMax).replace(/[^\x20-\x7e]/g, '?');
 
 /**
  * Refuses a CONNECT and ends its connection. Clients show the status line and nothing else of it, most of them, so that

@@ -3,14 +3,15 @@ import type { Socket } from 'node:net';
 import type { ConnectorKey } from '../connectors/address.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { printable } from '../platform/printable.ts';
 import type { Access, Call } from './access.ts';
 import type { CallOrigin } from './caller.ts';
-import { established, printable, proxyChallenge, refuseConnect } from './forward-proxy-answer.ts';
+import { established, proxyChallenge, refuseConnect } from './forward-proxy-answer.ts';
 import { type Authority, formatAuthority, isSameAuthority, parseAuthority } from './forward-proxy-authority.ts';
 import { type HostCertificates, Interceptions } from './forward-proxy-interception.ts';
 import { interceptedRoute } from './forward-proxy-route.ts';
 import { connectorsAt, openScope, refusalAt, type Scope, tunnelAt } from './forward-proxy-scope.ts';
-import type { Operation, OperationObserver } from './operation.ts';
+import { noteBreak, noteRefusal, type Operation, type OperationObserver } from './operation.ts';
 import { parseProxyAuthorization } from './proxy-authorization.ts';
 import type { Route } from './route.ts';
 import type { TunnelEnd } from './tunnel.ts';
@@ -252,15 +253,12 @@ function asWithin(error: unknown): never {
 /** Refuses a CONNECT that was not answered yet. Returns what deserves a line in the log. */
 function refuse(socket: Socket, operation: Operation, error: unknown): unknown {
   if (socket.destroyed || operation.status !== 0) {
-    operation.error = socket.destroyed ? 'CANCELLED' : 'BROKEN';
+    const isGone = socket.destroyed;
+    noteBreak(operation, isGone);
     socket.destroy();
-    return operation.error === 'BROKEN' ? error : undefined;
+    return isGone ? undefined : error;
   }
-  const isKnown = error instanceof ProxyError;
-  const refusal = isKnown ? error : new ProxyError('INTERNAL', 'an error that should not be; the log has more');
-  operation.error = refusal.code;
-  operation.status = refusal.status;
-  if (refusal.caller !== undefined) operation.caller ??= refusal.caller;
+  const refusal = noteRefusal(operation, error);
   refuseConnect(socket, refusal);
-  return isKnown ? (error.cause ?? error) : error;
+  return refusal.cause ?? refusal;
 }

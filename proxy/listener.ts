@@ -23,7 +23,7 @@ import type { Access, Admission, Call } from './access.ts';
 import { tokenOf } from './caller.ts';
 import { forward } from './forward.ts';
 import { ForwardProxy, type ForwardProxyOptions } from './forward-proxy.ts';
-import type { Operation, OperationObserver } from './operation.ts';
+import { noteBreak, noteRefusal, type Operation, type OperationObserver } from './operation.ts';
 import { answer, isUnread } from './request-body.ts';
 import { actionOf, isRead } from './rights.ts';
 import { parseRoute, type RepositoryRoute, type Route } from './route.ts';
@@ -302,19 +302,16 @@ function answerBase(request: IncomingMessage, response: ServerResponse, operatio
 /** Answers with an error, or breaks off an answer that has begun. Returns what deserves a line in the log. */
 function refuse(request: IncomingMessage, response: ServerResponse, operation: Operation, error: unknown): unknown {
   if (response.headersSent || response.destroyed) {
-    operation.error = response.destroyed ? 'CANCELLED' : 'BROKEN';
+    const isGone = response.destroyed;
+    noteBreak(operation, isGone);
     // HTTP/1.0 has no chunks: for such a caller, a connection that simply ends would be the end of the body.
     if (request.httpVersion === '1.0') cutOff(request.socket);
     response.destroy();
-    return operation.error === 'BROKEN' ? error : undefined;
+    return isGone ? undefined : error;
   }
-  const isKnown = error instanceof ProxyError;
-  const refusal = isKnown ? error : new ProxyError('INTERNAL', 'an error that should not be; the log has more');
-  operation.error = refusal.code;
-  if (refusal.caller !== undefined) operation.caller ??= refusal.caller;
-  operation.status = refusal.status;
+  const refusal = noteRefusal(operation, error);
   send(request, response, refusal, operation.connector);
-  return isKnown ? (error.cause ?? error) : error;
+  return refusal.cause ?? refusal;
 }
 
 function send(

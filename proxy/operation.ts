@@ -1,5 +1,6 @@
 import type { ConnectorKey } from '../connectors/address.ts';
 import type { Action, Caller } from '../credentials/grant.ts';
+import { ProxyError } from '../platform/errors.ts';
 import type { Endpoint } from './route.ts';
 
 /** One request and how it ended: what an audit line and the metrics are made of. It holds no token and no query. */
@@ -30,6 +31,23 @@ export interface Operation {
   durationMs: number;
   /** Code of the catalogue, or `BROKEN` for an answer that was cut, or `CANCELLED` for a caller that went away. */
   error?: string;
+}
+
+/** Notes a failure that the caller can still be told of, as the refusal that comes back; its cause is for the log. */
+export function noteRefusal(operation: Operation, error: unknown): ProxyError {
+  const refusal =
+    error instanceof ProxyError
+      ? error
+      : new ProxyError('INTERNAL', 'an error that should not be; the log has more', { cause: error });
+  operation.error = refusal.code;
+  operation.status = refusal.status;
+  if (refusal.caller !== undefined) operation.caller ??= refusal.caller;
+  return refusal;
+}
+
+/** Notes a failure after the answer had begun: the connection is broken, or `isGone`, so that nobody can be told. */
+export function noteBreak(operation: Operation, isGone: boolean): void {
+  operation.error = isGone ? 'CANCELLED' : 'BROKEN';
 }
 
 /** Whoever wants to know of each operation when it has ended. It must not throw. */

@@ -1,6 +1,7 @@
 import { type ConnectorKey, parseConnectorHost, parseConnectorPath } from '../connectors/address.ts';
 import { isRepository } from '../connectors/image-reference.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { printable } from '../platform/printable.ts';
 
 /** What a request asks of the registry API (distribution-spec 1.1, «Endpoints»). */
 export type Endpoint =
@@ -98,7 +99,7 @@ export function parseEndpoint(rest: string, path: string, query: string): Endpoi
     if (match === null) continue;
     const [, repository = '', tail = '', argument = ''] = match;
     if (!isRepository(repository))
-      throw new ProxyError('NAME_INVALID', `"${printable(repository)}" is not a repository name`);
+      throw new ProxyError('NAME_INVALID', `"${printable(repository, 80)}" is not a repository name`);
     const found = endpoint(argument);
     checkArgument(found, argument);
     return { kind: 'repository', repository, endpoint: found, tail, base: path.slice(0, -tail.length), query };
@@ -118,8 +119,5 @@ function checkArgument({ kind }: Endpoint, argument: string): void {
   if (kind === 'tags' || kind === 'uploads' || kind === 'upload') return;
   if (safeArgument.test(argument) && argument.length <= argumentLengthMax) return;
   const wanted = kind === 'manifests' ? 'a tag or digest' : 'a digest';
-  throw new ProxyError('REFERENCE_INVALID', `"${printable(argument)}" is not ${wanted}`);
+  throw new ProxyError('REFERENCE_INVALID', `"${printable(argument, 80)}" is not ${wanted}`);
 }
-
-/** Callers' text in messages: short, and without what could be taken for markup or a second line. */
-const printable = (text: string): string => text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
