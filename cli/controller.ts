@@ -13,7 +13,7 @@ import { AccessReviews } from '../proxy/access-reviews.ts';
 import { buildAgentApi } from '../proxy/agent-api.ts';
 import { agentAudience } from '../proxy/agent-protocol.ts';
 import { clusterCallers } from '../proxy/cluster-callers.ts';
-import { answerCall, type ProxyOptions } from '../proxy/listener.ts';
+import { answerCall, type ProxyOptions, type ServingOptions } from '../proxy/listener.ts';
 import { TokenReviews } from '../proxy/token-reviews.ts';
 import { UpstreamLimits } from '../proxy/upstream-limits.ts';
 import { type ClusterObjects, openClusterObjects } from './cluster-objects.ts';
@@ -171,7 +171,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   return { proxy, proxyHttps, agents, webhook };
 }
 
-function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOptions {
+function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOptions & ServingOptions {
   const { client, store } = objects;
   const grants = new LocalGrants({
     transports,
@@ -188,7 +188,6 @@ function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOp
   return {
     access,
     transports,
-    // One for all listeners: what they count is the registry's.
     limits: new UpstreamLimits(),
     observe: observeProxy(log, metrics),
     connections: { total: 8_000, perAddress: 500 },
@@ -206,7 +205,7 @@ function httpsOptionsOf({ settings, objects, keys, log }: Serving): HttpsOptions
   };
 }
 
-function agentApiOf({ settings, objects, log, metrics }: Serving, options: ProxyOptions) {
+function agentApiOf({ settings, objects, log, metrics }: Serving, options: ServingOptions) {
   const agentName = `system:serviceaccount:${settings.namespace}:${settings.agentsAccount}`;
   const agents = new TokenReviews({
     client: objects.client,

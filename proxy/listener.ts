@@ -35,6 +35,7 @@ export interface ProxyOptions {
   readonly transports: RegistryTransports;
   /** Lets callers push and delete; without it there are pulls only. */
   readonly writes?: { readonly sealing: SealingKeys };
+  /** Of several listeners in one process, because what they count is the registry's; its own when absent. */
   readonly limits?: UpstreamLimits;
   readonly observe?: OperationObserver;
   /** 0 ≤ n < 1. */
@@ -49,6 +50,11 @@ export interface ProxyOptions {
   /** Serves HTTPS in place of HTTP. */
   readonly tls?: TlsOptions;
 }
+
+/** What serving a request takes. */
+export type ServingOptions = Pick<ProxyOptions, 'access' | 'transports' | 'writes' | 'observe' | 'random' | 'now'> & {
+  readonly limits: UpstreamLimits;
+};
 
 export interface ProxyListener {
   /** Not listening yet. */
@@ -81,7 +87,7 @@ const httpOptions: ServerOptions = {
  * a framework's share of a small request is more than ours (bench/README.md).
  */
 export function buildProxy(options: ProxyOptions): ProxyListener {
-  const limits = options.limits ?? new UpstreamLimits();
+  const serving: ServingOptions = { ...options, limits: options.limits ?? new UpstreamLimits() };
   const idleMs = options.idleMs ?? defaultIdleMs;
   const forwardProxy =
     options.forwardProxy &&
@@ -91,7 +97,7 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
       idleMs,
       openServer: (listener) => serveRequests(createServer(httpOptions), listener, idleMs),
       serve: (request, response, call, locate) =>
-        void answerCall(request, response, call, { ...options, limits }, (_request, signal) => locate(signal)),
+        void answerCall(request, response, call, serving, (_request, signal) => locate(signal)),
       isEnding: () => !server.listening,
     });
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -100,7 +106,7 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
     forwardProxy?.note(request, response);
     if (forwardProxy !== undefined && !request.url?.startsWith('/')) return void forwardProxy.answer(request, response);
     const call = { token: tokenOf(request.headers.authorization), origin: originOf(request) };
-    void answerCall(request, response, call, { ...options, limits });
+    void answerCall(request, response, call, serving);
   };
   const server =
     options.tls === undefined ? createServer(httpOptions) : createHttpsServer({ ...httpOptions, ...options.tls });
@@ -173,7 +179,7 @@ export async function answerCall(
   request: IncomingMessage,
   response: ServerResponse,
   call: Call,
-  options: ProxyOptions,
+  options: ServingOptions,
   locate: Locate = locateByAddress,
 ): Promise<void> {
   const startedAt = performance.now();
@@ -192,7 +198,7 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly call: Call;
-  readonly options: ProxyOptions;
+  readonly options: ServingOptions;
   readonly operation: Operation;
 }
 
@@ -237,18 +243,14 @@ async function serveRepository(exchange: Exchange, route: RepositoryRoute, signa
   const { connector } = admission;
   // A registry that counts may count HEAD apart, or not at all.
   const kind = request.method === 'HEAD' ? `HEAD ${route.endpoint.kind}` : route.endpoint.kind;
-  const limits = options.limits ?? unlimited;
   try {
-    await limits.run({ connector, caller: admission.caller, kind }, signal, () =>
+    await options.limits.run({ connector, caller: admission.caller, kind }, signal, () =>
       carry(exchange, route, action, admission, signal, kind),
     );
   } catch (error) {
     throw toProxyError(error, new URL(connector.address.origin).host);
   }
 }
-
-/** For who has none of their own: they have to be one for all requests. */
-const unlimited = new UpstreamLimits();
 
 function carry(
   { request, response, call, options, operation }: Exchange,
@@ -262,7 +264,7 @@ function carry(
   const { transports, writes, random = Math.random, now = Date.now, access, limits } = options;
   const transport = transports.for(connector);
   const onAnswer = (status: number, headers: IncomingHttpHeaders): void =>
-    limits?.learn(connector, kind, status, headers);
+    limits.learn(connector, kind, status, headers);
   const common = { grants, transport, connector, caller, route, operation, signal, random, onAnswer };
   if (action === 'pull' || writes === undefined) return forward(request, response, { ...common, centre });
   const mayPull = async (repository: string): Promise<boolean> => {

@@ -19,6 +19,7 @@ import { clusterCallers } from '../../../proxy/cluster-callers.ts';
 import { answerCall, buildProxy } from '../../../proxy/listener.ts';
 import type { Operation, OperationObserver } from '../../../proxy/operation.ts';
 import { TokenReviews } from '../../../proxy/token-reviews.ts';
+import { UpstreamLimits } from '../../../proxy/upstream-limits.ts';
 import { FakeApiServer, nodeExtra } from './reviews.ts';
 
 export const agentName = 'system:serviceaccount:oci-connector:oci-connector-node';
@@ -89,6 +90,7 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
   const options = {
     access,
     transports,
+    limits: new UpstreamLimits(),
     observe: (operation: Operation) => operations.push(operation),
     random: () => 0,
   };
