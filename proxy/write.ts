@@ -86,6 +86,8 @@ class Writing {
   #isRetried = false;
   /** Why a step of an upload was sent twice: the registry may have done it the first time, with only its answer lost. */
   #doubt: Error | undefined;
+  /** The body is announced by `Expect: 100-continue`. */
+  #isAnnounced = true;
   #redirects = 0;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: WriteOptions) {
@@ -177,7 +179,7 @@ class Writing {
         headersTimeout: headersMs,
         body,
         // A registry that refuses says so before the body is on its way, and so it can be sent with another grant.
-        expectContinue: body instanceof StreamedBody,
+        expectContinue: body instanceof StreamedBody && this.#isAnnounced,
       },
       this.#response,
       { verdict: () => 'hold', readBuffers: transport.readBuffers },
@@ -234,6 +236,11 @@ class Writing {
     if (this.#isOurs) this.#options.onAnswer?.(status, held.headers);
     if (passingFailures.has(status) && this.#isRepeatable && !this.#isRetried) return this.#retry();
     if (this.#doubt !== undefined && doneBefore.has(status)) throw toProxyError(this.#doubt, this.#url.host);
+    if (status === 417 && this.#isReplayable && this.#isAnnounced) {
+      // Something on the way knows no announcements: then the body comes without (RFC 9110, section 10.1.1).
+      this.#isAnnounced = false;
+      return false;
+    }
     if (isRedirect(status, held.headers)) return this.#redirect(held);
     if (this.#isOurs && (status === 401 || status === 403)) return this.#refused(held);
     if (this.#isOurs) provenAt.set(this.#grant, this.#options.now());

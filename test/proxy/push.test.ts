@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Document } from '../../connectors/schema.ts';
 import { ephemeralSealingKeys } from '../../platform/sealing-keys.ts';
@@ -241,6 +244,23 @@ describe('a body', () => {
     const pushed = await begin(proxy, `?digest=${largeDigest}`, { body: large, headers: octets });
     expect(pushed).toMatchObject({ status: 201 });
     expect(registry.contents('team/app').blobs).toEqual([largeDigest]);
+  });
+
+  test('is sent without being announced to a registry that knows no announcements', async () => {
+    const bodies: number[] = [];
+    const registry = createServer(async (request, response) => {
+      const body = Buffer.concat(await request.toArray());
+      if (request.method === 'POST') bodies.push(body.length);
+      response.writeHead(request.method === 'POST' ? 201 : 200).end();
+    });
+    registry.on('checkContinue', (_request, response) => response.writeHead(417).end());
+    stack.defer(() => void registry.close());
+    await once(registry.listen(0, '127.0.0.1'), 'listening');
+    const origin = `http://127.0.0.1:${(registry.address() as AddressInfo).port}`;
+    const proxy = stack.use(await startProxy({ documents: connectorTo(origin), sealing }));
+    const pushed = await begin(proxy, `?digest=${largeDigest}`, { body: large, headers: octets });
+    expect(pushed).toMatchObject({ status: 201 });
+    expect(bodies).toEqual([large.length]);
   });
 
   test('that can be sent once is not sent with a grant that was not used lately', async () => {
