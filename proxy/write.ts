@@ -14,6 +14,7 @@ import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { SealingKeys } from '../platform/sealing-keys.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
+import { isProven, noteProven, refusalInTrial } from './grant-trial.ts';
 import { headersForUpload, upstreamHeaders } from './headers.ts';
 import { type Mount, mountOf, mountQuery } from './mount.ts';
 import type { Operation } from './operation.ts';
@@ -57,11 +58,6 @@ const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 /** What a registry says to a step of an upload that it has done already; the caller has done nothing wrong. */
 const doneBefore: ReadonlySet<number> = new Set([400, 404, 416]);
 const empty = Buffer.alloc(0);
-/** When a registry last took a grant, in epoch milliseconds; for as long as `provenMs` it is believed to go on. */
-const provenAt = new WeakMap<Grant, number>();
-const provenMs = 30_000;
-/** The blob of no bytes: whether it is there does not matter. */
-const digestOfNothing = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /**
  * Carries one request through that changes something at the registry: a push, a deletion, whatever belongs to an upload.
@@ -152,18 +148,10 @@ class Writing {
    * behind a proxy that answers `100 Continue` by itself does not, and so a grant is tried out that has not been used lately.
    */
   async #tryGrant(): Promise<void> {
-    const { connector, now, transport } = this.#options;
-    if ((provenAt.get(this.#grant) ?? Number.NEGATIVE_INFINITY) > now() - provenMs) return;
-    const url = new URL(`${connector.address.origin}/v2/${this.#want.repository}/blobs/${digestOfNothing}`);
-    const authorization = this.#grant.kind === 'authorization' ? { authorization: this.#grant.value } : {};
-    const outcome = await relay(
-      transport.dispatcherFor(url),
-      { origin: url.origin, path: url.pathname, method: 'HEAD', headers: authorization },
-      this.#response,
-      { verdict: () => 'hold', readBuffers: transport.readBuffers },
-    );
-    // Whatever else comes of it is for the request itself to find out.
-    if (outcome.kind === 'held' && outcome.status === 401) await this.#reauthorize(outcome);
+    const { now, transport } = this.#options;
+    if (isProven(this.#grant, now())) return;
+    const refusal = await refusalInTrial(this.#grant, this.#want.repository, transport, this.#response);
+    if (refusal !== undefined) await this.#reauthorize(refusal);
   }
 
   #send(): Promise<Outcome> {
@@ -243,7 +231,7 @@ class Writing {
     }
     if (isRedirect(status, held.headers)) return this.#redirect(held);
     if (this.#isOurs && (status === 401 || status === 403)) return this.#refused(held);
-    if (this.#isOurs) provenAt.set(this.#grant, this.#options.now());
+    if (this.#isOurs) noteProven(this.#grant, this.#options.now());
     if (status === 401) throw new ProxyError('UPSTREAM_PROTOCOL', `${this.#url.host} refused the upload with 401`);
     await this.#answer(held);
     return true;
