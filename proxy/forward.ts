@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { type Caller, type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
 import { ProxyError } from '../platform/errors.ts';
-import { networkErrorCode, toProxyError } from '../platform/network-error.ts';
-import { type RegistryTransport, TargetForbiddenError } from '../platform/transport.ts';
+import { toProxyError } from '../platform/network-error.ts';
+import type { RegistryTransport } from '../platform/transport.ts';
 import { type CentreRoute, centreUrl, refusalOfCentre } from './centre-route.ts';
 import { headersForBytes, upstreamHeaders } from './headers.ts';
 import { rewriteLink } from './link.ts';
@@ -14,6 +13,7 @@ import { isRedirect, redirectTarget } from './redirect.ts';
 import { denial, passedOn, withoutEchoes } from './refusal.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
+import { isLasting, isPassing, untilRetry } from './retry.ts';
 import type { RepositoryRoute } from './route.ts';
 import { upstreamRepository } from './upstream-repository.ts';
 
@@ -41,15 +41,6 @@ const retriesMax = 1;
 const relayRetriesMax = 6;
 /** A blob that breaks off is continued this often as long as each attempt brings bytes. */
 const resumptionsMax = 5;
-const retryAfterMs = 100;
-const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
-
-/** Failures that another attempt would only repeat. */
-const lastingFailures: ReadonlySet<string> = new Set([
-  'UND_ERR_HEADERS_TIMEOUT',
-  'ENOTFOUND',
-  'UND_ERR_HEADERS_OVERFLOW',
-]);
 
 /**
  * Carries one read of the registry API through: gets a grant, sends the request, and answers the caller with what
@@ -215,13 +206,11 @@ class Forwarding {
 
   #mayRetry(status: number): boolean {
     const isTried = this.#isRelayed && this.#broken === undefined;
-    return !isTried && passingFailures.has(status) && this.#retries < this.#retriesMax;
+    return !isTried && isPassing(status) && this.#retries < this.#retriesMax;
   }
 
   async #afterFailure(error: Error): Promise<boolean> {
-    const isOurs = error instanceof ProxyError || error instanceof TargetForbiddenError;
-    const isLasting = isOurs || lastingFailures.has(networkErrorCode(error));
-    if (this.#retries >= this.#retriesMax || isLasting) throw toProxyError(error, this.#url.host);
+    if (this.#retries >= this.#retriesMax || isLasting(error)) throw toProxyError(error, this.#url.host);
     return this.#retry();
   }
 
@@ -255,8 +244,7 @@ class Forwarding {
 
   async #again(): Promise<boolean> {
     const { random, signal } = this.#options;
-    const spread = 2 ** Math.max(0, this.#retries - 1) * (0.5 + random());
-    await delay(retryAfterMs * spread, undefined, { signal });
+    await untilRetry(this.#retries, random, signal);
     this.#take(this.#grant);
     return false;
   }

@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import {
   type Action,
@@ -22,6 +21,7 @@ import { isRedirect, type RedirectFrom, redirectTarget } from './redirect.ts';
 import { denial } from './refusal.ts';
 import { type Held, type Outcome, relay } from './relay.ts';
 import { answer, type RequestBody, StreamedBody, takeBody } from './request-body.ts';
+import { isLasting, isPassing, untilRetry } from './retry.ts';
 import { registryActions } from './rights.ts';
 import type { RepositoryRoute } from './route.ts';
 import { openUpload, withCallersQuery } from './upload-address.ts';
@@ -53,8 +53,6 @@ const headersMs = 600_000;
 /** A grant that a body is sent with has to be good for so long at least. */
 const freshMs = 60_000;
 const redirectsMax = 3;
-const retryAfterMs = 100;
-const passingFailures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 /** What a registry says to a step of an upload that it has done already; the caller has done nothing wrong. */
 const doneBefore: ReadonlySet<number> = new Set([400, 404, 416]);
 const empty = Buffer.alloc(0);
@@ -206,7 +204,7 @@ class Writing {
   async #afterFailure(error: Error): Promise<boolean> {
     const isStale = (error as { isStale?: unknown }).isStale === true;
     const mayRetry = this.#isRepeatable || (isStale && this.#isReplayable);
-    if (this.#isRetried || !mayRetry || error instanceof ProxyError) throw toProxyError(error, this.#url.host);
+    if (this.#isRetried || !mayRetry || isLasting(error)) throw toProxyError(error, this.#url.host);
     const mayBeDone = !this.#isRepeatable && this.#method !== 'GET' && !(this.#body instanceof StreamedBody);
     if (mayBeDone) this.#doubt = error;
     return this.#retry();
@@ -215,14 +213,14 @@ class Writing {
   async #retry(): Promise<false> {
     const { random, signal } = this.#options;
     this.#isRetried = true;
-    await delay(retryAfterMs * (0.5 + random()), undefined, { signal });
+    await untilRetry(1, random, signal);
     return false;
   }
 
   async #afterHeld(held: Held): Promise<boolean> {
     const { status } = held;
     if (this.#isOurs) this.#options.onAnswer?.(status, held.headers);
-    if (passingFailures.has(status) && this.#isRepeatable && !this.#isRetried) return this.#retry();
+    if (isPassing(status) && this.#isRepeatable && !this.#isRetried) return this.#retry();
     if (this.#doubt !== undefined && doneBefore.has(status)) throw toProxyError(this.#doubt, this.#url.host);
     if (status === 417 && this.#isReplayable && this.#isAnnounced) {
       // Something on the way knows no announcements: then the body comes without (RFC 9110, section 10.1.1).
