@@ -1,9 +1,9 @@
 import type { Interception } from '../certs/interception.ts';
 import type { OpenSealingKeys } from '../certs/sealing-keys.ts';
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
-import { openSharedSealingKeys } from '../controller/sealing-secret.ts';
 import { openSharedCertificate, servingNames } from '../controller/serving-certificate.ts';
 import { openSharedInterception } from '../controller/shared-interception.ts';
+import { openSharedSealingKeys } from '../controller/shared-sealing-keys.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ControllerSettings } from './controller-settings.ts';

@@ -1,7 +1,7 @@
 import type { Lifetimes } from '../certs/rotation.ts';
 import { openServingCertificate, type ServingCertificate } from '../certs/serving-certificate.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
-import { servingSecret } from './serving-secret.ts';
+import { servingSecret } from './certificate-secret.ts';
 
 /** How long a replica may go on with a certificate that another has replaced: both are trusted for a day. */
 const checkEveryMs = 60_000;

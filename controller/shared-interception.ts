@@ -1,7 +1,7 @@
 import { type Interception, openInterception } from '../certs/interception.ts';
 import type { Lifetimes } from '../certs/rotation.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
-import { authoritySecret } from './serving-secret.ts';
+import { authoritySecret } from './certificate-secret.ts';
 
 export interface SharedInterceptionOptions {
   readonly client: KubernetesClient;

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { OpenSealingKeys } from '../../certs/sealing-keys.ts';
-import { openSharedSealingKeys, type SharedSealingKeysOptions } from '../../controller/sealing-secret.ts';
 import { openSharedInterception } from '../../controller/shared-interception.ts';
+import { openSharedSealingKeys, type SharedSealingKeysOptions } from '../../controller/shared-sealing-keys.ts';
 import { type KubernetesObject, resources } from '../../platform/kubernetes/object.ts';
 import { requireParts } from '../real/support/parts.ts';
 import { productNamespace, useControlPlane } from './control-plane.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { servingSecret } from '../../controller/serving-secret.ts';
+import { servingSecret } from '../../controller/certificate-secret.ts';
 import { type KubernetesObject, resources } from '../../platform/kubernetes/object.ts';
 import { describeCertificateStore } from '../certs/certificate-store-contract.ts';
 import { requireParts } from '../real/support/parts.ts';
