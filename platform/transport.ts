@@ -3,7 +3,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { type ProxySettings, proxyAuthorization, proxyFor } from './environment-proxy.ts';
-import { connector, type ProxyHop } from './http1/connect.ts';
+import { dialer, type ProxyHop } from './http1/connect.ts';
 import { OriginPool } from './http1/origin-pool.ts';
 import { mayReach, type NetworkZone, outermost, zoneOf } from './network-zone.ts';
 import { ReadBuffers } from './read-buffers.ts';
@@ -139,7 +139,7 @@ export class RegistryTransport {
     const proxy = isForbidden(url) ? undefined : proxyFor(url, this.#options.proxies ?? {});
     const hop = proxy === undefined ? undefined : proxyHop(proxy);
     return new OriginPool(url.origin, {
-      connect: connector({
+      connect: dialer({
         origin: url,
         connectMs,
         readBuffers,

@@ -5,7 +5,7 @@ import { Http1Error } from './errors.ts';
 import type { Connect } from './origin-pool.ts';
 import { openTunnel } from './tunnel.ts';
 
-export interface ConnectorOptions {
+export interface DialerOptions {
   readonly origin: URL;
   /** For all of it: the name, the connection, the proxy's tunnel, TLS. */
   readonly connectMs: number;
@@ -38,7 +38,7 @@ interface Target {
 }
 
 /** How connections to an origin are made. TLS sessions are resumed from one to the next. */
-export function connector(options: ConnectorOptions): Connect {
+export function dialer(options: DialerOptions): Connect {
   const sessions: Sessions = new Map();
   return (receive, callback) => {
     const dial = new Dial(sessions);
@@ -72,7 +72,7 @@ class Dial {
     this.#sessions = sessions;
   }
 
-  async run(options: ConnectorOptions, receive: (chunk: Buffer) => void): Promise<Socket> {
+  async run(options: DialerOptions, receive: (chunk: Buffer) => void): Promise<Socket> {
     const { origin, secureContext, lookup, proxy, check } = options;
     const onread = options.readBuffers.reader(receive);
     await check?.();
@@ -155,7 +155,7 @@ function ofProxy(error: Error): never {
 }
 
 /** Whoever's timer it was, ours or Node's for one of several addresses. */
-function named(error: Error, { connectMs }: ConnectorOptions): Error {
+function named(error: Error, { connectMs }: DialerOptions): Error {
   const { errors = [error] } = error as { errors?: readonly Error[] };
   if (!errors.some((one) => codeOf(one) === 'ETIMEDOUT')) return error;
   const message = `the connection was not made within ${connectMs} ms`;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type ConnectorOptions, connector } from '../../../platform/http1/connect.ts';
+import { type DialerOptions, dialer } from '../../../platform/http1/connect.ts';
 import { OriginPool } from '../../../platform/http1/origin-pool.ts';
 import { ReadBuffers } from '../../../platform/read-buffers.ts';
 import { makeSelfSigned } from '../../support/certificate.ts';
@@ -11,7 +11,7 @@ import { answer, answering, ask } from './raw-server.ts';
 
 const certificate = makeSelfSigned(['r.test', 'localhost']);
 const trusting = createSecureContext({ ca: certificate.cert });
-const lookup: ConnectorOptions['lookup'] = (_name, options, callback) =>
+const lookup: DialerOptions['lookup'] = (_name, options, callback) =>
   options.all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4);
 
 async function listen(server: ReturnType<typeof createServer>): Promise<number> {
@@ -53,8 +53,8 @@ async function startSecure(names?: string[]): Promise<{ port: number; connection
   return { port: await listen(server), connections };
 }
 
-function open(origin: string, options: Partial<ConnectorOptions> = {}): OriginPool {
-  const connect = connector({
+function open(origin: string, options: Partial<DialerOptions> = {}): OriginPool {
+  const connect = dialer({
     ...{ origin: new URL(origin), connectMs: 5_000, readBuffers: new ReadBuffers(), lookup },
     secureContext: trusting,
     ...options,
@@ -84,7 +84,7 @@ describe('a connection by TLS', () => {
 });
 
 describe('a connection that is not made', () => {
-  test.each<[what: string, options: Partial<ConnectorOptions>]>([
+  test.each<[what: string, options: Partial<DialerOptions>]>([
     ['the check', { check: () => new Promise(() => {}) }],
     ['the name', { lookup: () => {} }],
   ])('in time, because %s takes too long, is given up', async (_what, options) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { connector } from '../../../platform/http1/connect.ts';
+import { dialer } from '../../../platform/http1/connect.ts';
 import { type Connect, OriginPool, type OriginPoolOptions } from '../../../platform/http1/origin-pool.ts';
 import type { Http1DispatchOptions } from '../../../platform/http1/request.ts';
 import { ReadBuffers } from '../../../platform/read-buffers.ts';
@@ -50,7 +50,7 @@ export async function startPeers(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const connect = connector({ origin: new URL(origin), connectMs: 5_000, readBuffers: new ReadBuffers() });
+  const connect = dialer({ origin: new URL(origin), connectMs: 5_000, readBuffers: new ReadBuffers() });
   const given = typeof options === 'function' ? options(connect) : options;
   const pool = new OriginPool(origin, { connect, headersMs: 20_000, idleBodyMs: 20_000, ...given });
   onTestFinished(async () => {
