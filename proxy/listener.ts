@@ -17,6 +17,7 @@ import { type ConnectionLimit, limitConnections } from '../platform/connection-l
 import { cutOff } from '../platform/cut-off.ts';
 import { drainable } from '../platform/drain.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { inTurn } from '../platform/in-turn.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { SealingKeys } from '../platform/sealing-keys.ts';
 import type { Access, Admission, Call } from './access.ts';
@@ -134,29 +135,6 @@ function serveRequests(server: Server, listener: RequestListener, idleMs: number
   server.on('checkContinue', continuing);
   return server.setTimeout(idleMs);
 }
-
-/** No registry client sends so many requests without waiting for an answer. */
-const waitingMax = 64;
-const waiting = new WeakMap<Socket, number>();
-
-/**
- * One request at a time on a connection. Of those that are sent on without waiting, Node would have all served at once:
- * a push beside what comes behind it, and a thousand pulls for one caller who reads none of them.
- */
-const inTurn =
-  (listener: RequestListener): RequestListener =>
-  (request, response) => {
-    if (response.socket !== null) return listener(request, response);
-    const { socket } = request;
-    const count = (waiting.get(socket) ?? 0) + 1;
-    if (count > waitingMax) return void socket.destroy();
-    waiting.set(socket, count);
-    // It gets its connection when the answer before it has been sent.
-    response.once('socket', () => {
-      waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
-      listener(request, response);
-    });
-  };
 
 const originOf = (request: IncomingMessage) => ({ address: request.socket.remoteAddress ?? '' });
 
