@@ -53,7 +53,7 @@ const headersMs = 600_000;
 /** A grant that a body is sent with has to be good for so long at least. */
 const freshMs = 60_000;
 const redirectsMax = 3;
-/** What a registry says to a step of an upload that it has done already; the caller has done nothing wrong. */
+/** What a registry says to an upload's step, or a deletion, that it has done already: no fault of the caller's. */
 const doneBefore: ReadonlySet<number> = new Set([400, 404, 416]);
 const empty = Buffer.alloc(0);
 
@@ -78,7 +78,7 @@ class Writing {
   #body: RequestBody;
   #isReauthorized = false;
   #isRetried = false;
-  /** Why a step of an upload was sent twice: the registry may have done it the first time, with only its answer lost. */
+  /** Why something was sent twice that may have been done the first time, with only its answer lost. */
   #doubt: Error | undefined;
   /** The body is announced by `Expect: 100-continue`. */
   #isAnnounced = true;
@@ -205,8 +205,8 @@ class Writing {
     const isStale = (error as { isStale?: unknown }).isStale === true;
     const mayRetry = this.#isRepeatable || (isStale && this.#isReplayable);
     if (this.#isRetried || !mayRetry || isLasting(error)) throw toProxyError(error, this.#url.host);
-    const mayBeDone = !this.#isRepeatable && this.#method !== 'GET' && !(this.#body instanceof StreamedBody);
-    if (mayBeDone) this.#doubt = error;
+    const isDoneOnce = this.#method === 'DELETE' || (!this.#isRepeatable && this.#method !== 'GET');
+    if (isDoneOnce && !(this.#body instanceof StreamedBody)) this.#doubt = error;
     return this.#retry();
   }
 

@@ -7,6 +7,7 @@ import { ephemeralSealingKeys } from '../../platform/sealing-keys.ts';
 import { parseCallers } from '../../proxy/callers-file.ts';
 import { type CallOptions, call } from '../support/call.ts';
 import { digestOf } from '../support/digest.ts';
+import * as faults from '../support/faults.ts';
 import { makeImage } from '../support/image.ts';
 import { connectorTo, type RunningProxy, startProxy } from '../support/proxy.ts';
 import { type Registry, type RegistryOptions, startRegistry } from '../support/registry.ts';
@@ -194,6 +195,15 @@ describe('content', () => {
     }
     expect(lastScopes(registry)).toEqual(['repository:team/app:delete']);
   });
+});
+
+test('a deletion that the registry has done, and whose answer is lost, is not told to be of something unknown', async () => {
+  const { registry, proxy } = await arrange();
+  const { digest: deleted } = registry.seed('team/app', makeImage(), ['v1']);
+  registry.faults.add({ match: { method: 'DELETE' }, times: 1, fault: faults.answerLost });
+  const answer = await call(proxy.url(`team/app/manifests/${deleted}`), { method: 'DELETE' });
+  expect(registry.contents('team/app').manifests).not.toContain(deleted);
+  expect(answer).toMatchObject({ status: 502 });
 });
 
 describe('a body', () => {
