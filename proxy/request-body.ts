@@ -85,8 +85,6 @@ export class StreamedBody implements BodySource {
     request.on('data', this.#onData);
     request.once('end', this.#onEnd);
     request.once('close', this.#onClose);
-    // An attempt that never came to the body has paused it.
-    request.resume();
     letCome(request, this.#response);
     // An attempt that was given up before it began to send has left the request paused.
     request.resume();
