@@ -46,9 +46,9 @@ interface Pace {
 }
 
 /**
- * How much a connector's registry is asked: so many requests at a time, not all of them for one caller, and, after it has answered 429, none until the
- * time that it named, and few at first then. What is limited is one connector and one kind of request: a registry that
- * counts manifests goes on giving blobs, and one that is slow costs the others nothing.
+ * How much a connector's registry is asked: so many requests at a time, not all of them for one caller, and, after it
+ * has answered 429, none until the time that it named, and few at first then. What is limited is one connector and one
+ * kind of request: a registry that counts manifests goes on giving blobs, and one that is slow costs the others nothing.
  */
 export class UpstreamLimits {
   readonly #now: () => number;
