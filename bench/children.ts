@@ -31,8 +31,12 @@ export class Children implements AsyncDisposable {
    * What a program writes to standard output until it ends.
    * @throws Error when it fails, or is not done after `timeoutMs`
    */
-  async run(command: string, args: readonly string[], timeoutMs = 600_000): Promise<string> {
-    const child = this.start(command, args);
+  async run(
+    command: string,
+    args: readonly string[],
+    { timeoutMs = 600_000, ...options }: StartOptions & { readonly timeoutMs?: number } = {},
+  ): Promise<string> {
+    const child = this.start(command, args, options);
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
     try {
       const chunks: Buffer[] = [];

@@ -9,21 +9,34 @@ export interface SmallLoad {
   readonly requests: number;
 }
 
+/** What clients of peers/load did, all at the same time. */
 export interface BlobLoad {
   readonly bytes: number;
   readonly seconds: number;
-  /** Pulls that failed. */
+  /** Clients that failed. */
   readonly broken: number;
+  /** Of all that a client does. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
 }
 
-export interface BlobLoadOptions {
-  /** Path below the repository. */
-  readonly tail: string;
+interface ClientOptions {
   readonly clients: number;
-  /** What each client reads; all it can get when absent. */
-  readonly bytesPerSecond?: number;
+  /** What each client moves; all it can when absent. */
+  readonly bytesPerSecond?: number | undefined;
   /** When clients give up; at the end of the blob when absent. */
-  readonly seconds?: number;
+  readonly seconds?: number | undefined;
+}
+
+export interface BlobLoadOptions extends ClientOptions {
+  /** Paths below the repository, which each client gets one after the other. */
+  readonly tails: readonly string[];
+}
+
+export interface PushLoadOptions extends ClientOptions {
+  /** Size of each client's blob. */
+  readonly bytes: number;
 }
 
 export const smallConnections = 32;
@@ -59,19 +72,44 @@ function milliseconds(text: string | undefined): number {
   return Number(value) * { us: 0.001, ms: 1, s: 1000 }[unit as 'us' | 'ms' | 's'];
 }
 
-/** Blobs, pulled by the Go program in peers/load, which reads 256 KiB at once. */
-export async function loadBlobs(
+/** Pulls by the Go program in peers/load, which reads 256 KiB at once, each client on a connection of its own. */
+export function loadBlobs(
   children: Children,
   programs: string,
-  peer: Peer,
+  peer: LoadTarget,
   options: BlobLoadOptions,
 ): Promise<BlobLoad> {
-  const text = await children.run(join(programs, 'load'), [
-    ...['-url', `${peer.repositoryUrl}/${options.tail}`],
-    ...['-authorization', peer.authorization ?? ''],
-    ...['-clients', String(options.clients)],
-    ...['-rate', String(options.bytesPerSecond ?? 0)],
-    ...['-seconds', String(options.seconds ?? 0)],
-  ]);
-  return JSON.parse(text) as BlobLoad;
+  const urls = options.tails.map((tail) => `${peer.repositoryUrl}/${tail}`).join(',');
+  return load(children, programs, peer, options, ['-url', urls]);
+}
+
+/** Pushes of a blob by each client: POST, and a PUT with all of it. */
+export function loadPushes(
+  children: Children,
+  programs: string,
+  peer: LoadTarget,
+  options: PushLoadOptions,
+): Promise<BlobLoad> {
+  const flags = ['-url', `${peer.repositoryUrl}/blobs/uploads/`, '-push', String(options.bytes)];
+  return load(children, programs, peer, options, flags);
+}
+
+/** A proxy, or a registry itself. */
+export interface LoadTarget {
+  readonly repositoryUrl: string;
+  readonly authorization?: string | undefined;
+  /** PEM file, where the target speaks TLS. */
+  readonly caFile?: string | undefined;
+}
+
+async function load(
+  children: Children,
+  programs: string,
+  { authorization = '', caFile = '' }: LoadTarget,
+  { clients, bytesPerSecond = 0, seconds = 0 }: ClientOptions,
+  flags: readonly string[],
+): Promise<BlobLoad> {
+  const common = ['-authorization', authorization, '-ca', caFile, '-clients', String(clients)];
+  const slow = ['-rate', String(bytesPerSecond), '-seconds', String(seconds)];
+  return JSON.parse(await children.run(join(programs, 'load'), [...flags, ...common, ...slow])) as BlobLoad;
 }

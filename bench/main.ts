@@ -1,30 +1,32 @@
 /**
  * Measures the proxy beside nginx and Go on this machine: `npm run bench -- [flags]`, see README.md. Prints Markdown;
- * exits with 1 when memory is not held or something fails.
+ * exits with 1 when memory is not held, a token is asked for twice, or something fails.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Children } from './children.ts';
 import { interrupted } from './interrupted.ts';
 import { describeMachine } from './machine.ts';
-import {
-  type Effort,
-  type Measured,
-  type MeasureOptions,
-  measure,
-  measureSlowClients,
-  type SlowClients,
-} from './measure.ts';
 import { startOrigin } from './origin.ts';
-import { type Peer, type PeerContext, type PeerKind, peerKinds, product, reference, startPeer } from './peers.ts';
-import { buildPrograms, missingPrograms } from './programs.ts';
-import { figuresTable, isWithinMemory, ratiosTable, replaceMeasured, slowClientsLine } from './report.ts';
+import type { Effort, Part, PartContext } from './part.ts';
+import { exchanges } from './parts/exchanges.ts';
+import { image } from './parts/image.ts';
+import { proxies } from './parts/proxies.ts';
+import { push } from './parts/push.ts';
+import { relay } from './parts/relay.ts';
+import { replicas } from './parts/replicas.ts';
+import { slow } from './parts/slow.ts';
+import type { PeerKind } from './peers.ts';
+import { buildProduct, buildPrograms, missingPrograms } from './programs.ts';
+import { replaceMeasured, section } from './report.ts';
+
+const parts: readonly Part[] = [proxies, image, push, exchanges, slow, relay, replicas];
 
 const efforts: Readonly<Record<'full' | 'quick', Effort>> = {
-  full: { rounds: 7, warmUpSeconds: 5, smallSeconds: 5, blobClients: 4, slowSeconds: 15 },
-  quick: { rounds: 3, warmUpSeconds: 2, smallSeconds: 2, blobClients: 2, slowSeconds: 5 },
+  full: { isQuick: false, rounds: 5, warmUpSeconds: 6, smallSeconds: 4, blobClients: 4, slowSeconds: 15 },
+  quick: { isQuick: true, rounds: 2, warmUpSeconds: 1, smallSeconds: 1, blobClients: 2, slowSeconds: 4 },
 };
 
 const options = {
@@ -33,6 +35,8 @@ const options = {
   tls: { type: 'boolean', default: false },
   prototypes: { type: 'boolean', default: false },
   only: { type: 'string', multiple: true },
+  proxy: { type: 'string', multiple: true },
+  beside: { type: 'string' },
   profile: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -41,60 +45,75 @@ type Flags = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 const usage = `npm run bench -- [flags]
   --write        put the figures into bench/README.md
   --quick        a short run: what it says is rough
-  --tls          the registry speaks TLS
-  --prototypes   measure what the data path was chosen from, too
-  --only TEXT    only proxies whose name contains TEXT, beside ${reference} (may be repeated)
+  --tls          registries speak TLS
+  --only PART    only this part (may be repeated): ${parts.map(({ name }) => name).join(', ')}
+  --proxy TEXT   in part proxies only those whose name contains TEXT, beside Go's (may be repeated)
+  --prototypes   in part proxies also what the data path was chosen from
+  --beside TREE  in part proxies also the product of another source tree
   --profile DIR  the product writes CPU profiles into DIR, which costs it some speed
 `;
 
 interface Results {
   readonly machine: string;
-  readonly measured: readonly Measured[];
-  readonly slow: readonly SlowClients[];
+  readonly sections: readonly string[];
+  readonly failures: readonly string[];
 }
 
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-async function run(flags: Flags, children: Children, folder: string): Promise<Results> {
+async function run(flags: Flags, wanted: readonly Part[], children: Children, folder: string): Promise<Results> {
   const programs = join(import.meta.dirname, '../.cache/bench');
   await buildPrograms(children, programs);
   const machine = await describeMachine(children);
-  const origin = await startOrigin(children, folder, flags.tls);
-  const context: PeerContext = { children, origin, folder, programs, profiles: flags.profile };
-  const effort = flags.quick ? efforts.quick : efforts.full;
-  const measuring: MeasureOptions = { children, programs, effort, report: say };
-
-  const slow: SlowClients[] = [];
-  // In processes of their own: what waits for slow callers must not hide in memory that an earlier load left behind.
-  for (const kind of peerKinds.filter(({ name }) => name === product || name === reference)) {
-    const peer = await startPeer(kind, { ...context, folder: join(folder, 'slow') });
-    slow.push(await measureSlowClients(peer, measuring));
-    await peer.stop();
+  const tree = join(import.meta.dirname, '..');
+  // In a profile, functions are to have their names.
+  const isBundled = flags.profile === undefined;
+  const context: PartContext = {
+    children,
+    folder,
+    programs,
+    main: isBundled ? await buildProduct(children, tree, join(folder, 'product')) : join(tree, 'cli/main.ts'),
+    besideMain: flags.beside && (await buildProduct(children, resolve(flags.beside), join(folder, 'beside'))),
+    origin: await startOrigin(children, folder, flags.tls),
+    effort: flags.quick ? efforts.quick : efforts.full,
+    isTls: flags.tls,
+    profiles: flags.profile,
+    isWanted: (kind) => isWanted(kind, flags),
+    report: say,
+  };
+  const sections: string[] = [];
+  const failures: string[] = [];
+  for (const part of wanted) {
+    const own = join(folder, part.name);
+    mkdirSync(own);
+    const startedAt = performance.now();
+    const findings = await part.run({ ...context, folder: own });
+    say(`${part.name}: ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+    sections.push(section(part, findings));
+    failures.push(...findings.failures);
   }
-  const wanted = peerKinds.filter((kind) => kind.name === reference || isWanted(kind, flags));
-  const peers: Peer[] = [];
-  for (const kind of wanted) peers.push(await startPeer(kind, context));
-  const measured = await measure(peers, measuring);
-  // Profiles are written at the end of a process.
-  for (const peer of peers) await peer.stop();
-  return { machine, measured, slow };
+  return { machine, sections, failures };
 }
 
-function isWanted({ name, isPrototype }: PeerKind, { only, prototypes }: Flags): boolean {
-  if (only !== undefined) return only.some((text) => name.includes(text));
-  return prototypes || !isPrototype;
+function isWanted({ name, isPrototype, isOther }: PeerKind, { proxy, prototypes, beside }: Flags): boolean {
+  if (isOther) return beside !== undefined;
+  if (isPrototype && !prototypes) return false;
+  return proxy === undefined || proxy.some((text) => name.includes(text));
 }
 
-function format({ machine, measured, slow }: Results, command: string): string {
+function format({ machine, sections }: Results, command: string): string {
   const date = new Date().toISOString().slice(0, 10);
-  return [
-    `${date}, ${machine}; \`${command}\``,
-    figuresTable(measured),
-    ratiosTable(measured),
-    slow.map((entry) => `- ${slowClientsLine(entry)}`).join('\n'),
-  ].join('\n\n');
+  const load = loadavg()[2]?.toFixed(1);
+  return [`${date}, ${machine}; load of the last quarter of an hour ${load}; \`${command}\``, ...sections].join('\n\n');
+}
+
+/** @throws Error for a name that no part has */
+function wantedParts(names: readonly string[] | undefined): readonly Part[] {
+  const unknown = names?.find((name) => !parts.some((part) => part.name === name));
+  if (unknown !== undefined) throw new Error(`there is no part "${unknown}"\n${usage}`);
+  return parts.filter(({ name }) => names === undefined || names.includes(name));
 }
 
 async function main(args: string[]): Promise<number> {
@@ -103,25 +122,27 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  const wanted = wantedParts(flags.only);
   const missing = missingPrograms(process.env['PATH'] ?? '');
   if (missing.length > 0) throw new Error(`not on PATH: ${missing.join('; ')}`);
   const ending = interrupted();
   const folder = mkdtempSync(join(tmpdir(), 'oci-connector-bench-'));
-  await using parts = new AsyncDisposableStack();
-  parts.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const children = parts.use(new Children());
-  const results = await Promise.race([run(flags, children, folder), ending]);
+  await using owned = new AsyncDisposableStack();
+  owned.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const children = owned.use(new Children());
+  const results = await Promise.race([run(flags, wanted, children, folder), ending]);
   const text = format(results, ['npm run bench --', ...args].join(' '));
   process.stdout.write(`${text}\n`);
   if (flags.write) {
     const file = join(import.meta.dirname, 'README.md');
     writeFileSync(file, replaceMeasured(readFileSync(file, 'utf8'), text));
   }
-  return results.slow.filter(({ name }) => name === product).every(isWithinMemory) ? 0 : 1;
+  for (const failure of results.failures) say(`bench: ${failure}`);
+  return results.failures.length;
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = Math.min(1, await main(process.argv.slice(2)));
 } catch (error) {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : error}\n`);
   process.exitCode = 1;

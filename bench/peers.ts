@@ -10,12 +10,17 @@ import { accepts, freePort } from './port.ts';
 export interface Peer {
   readonly name: string;
   readonly pid: number;
+  /** Whoever else works for it. */
+  readonly otherPids?: readonly number[];
   /** URL of the repository at this proxy. */
   readonly repositoryUrl: string;
   /** What callers of this proxy have to send. */
   readonly authorization?: string;
   stop(): Promise<void>;
 }
+
+/** Of the repository at the product, below `/v2/`. */
+export const repositoryPath = `namespaces/bench/connectors/origin/${repository}`;
 
 /** A peer as its starter knows it. */
 type Started = Omit<Peer, 'name' | 'pid' | 'stop'> & { readonly child: ChildProcess };
@@ -27,6 +32,10 @@ export interface PeerContext {
   readonly folder: string;
   /** Built Go programs. */
   readonly programs: string;
+  /** Main file of the product. */
+  readonly main: string;
+  /** The same of another version, to be measured beside this one. */
+  readonly besideMain?: string | undefined;
   /** Where the product writes CPU profiles when it ends; undefined for none. */
   readonly profiles: string | undefined;
 }
@@ -34,6 +43,8 @@ export interface PeerContext {
 /** A proxy that can be started. */
 export interface PeerKind {
   readonly name: string;
+  /** The version that the product is measured beside. */
+  readonly isOther?: boolean;
   /** One of those that the data path was chosen from, or that take the product apart. */
   readonly isPrototype?: boolean;
   start(context: PeerContext): Promise<Started>;
@@ -45,16 +56,22 @@ export async function startPeer({ name, start }: PeerKind, context: PeerContext)
   return { ...started, name, pid: child.pid ?? 0, stop: () => context.children.stop(child) };
 }
 
+export const nginxProxy = 'nginx proxy_pass';
 /** What ratios are told against. */
 export const reference = 'Go ReverseProxy';
-/** The one whose memory is tested against slow callers. */
+/** The one that this is about. */
 export const product = 'oci-connector';
 
 export const peerKinds: readonly PeerKind[] = [
-  { name: 'nginx proxy_pass', start: startNginxProxy },
+  { name: nginxProxy, start: startNginxProxy },
   { name: reference, start: startGoProxy },
   { name: product, start: (context) => startProduct(context, 'open', []) },
   { name: `${product}, callers file`, start: startWithCallers },
+  {
+    name: `${product} beside`,
+    isOther: true,
+    start: (context) => startProduct({ ...context, main: context.besideMain ?? context.main }, 'beside', []),
+  },
   {
     name: `${product}, no audit lines`,
     isPrototype: true,
@@ -75,10 +92,11 @@ export const peerKinds: readonly PeerKind[] = [
 /** Buffered, as it is by default; connections to the registry are kept, which it does not do by default. */
 async function startNginxProxy({ children, origin, folder }: PeerContext): Promise<Started> {
   const authority = new URL(origin.url).host;
+  // It looks for names in certificates, and not for addresses.
   const tls =
     origin.caFile === undefined
       ? ''
-      : `proxy_ssl_verify on; proxy_ssl_trusted_certificate ${origin.caFile}; proxy_ssl_name 127.0.0.1;`;
+      : `proxy_ssl_verify on; proxy_ssl_trusted_certificate ${origin.caFile}; proxy_ssl_name localhost;`;
   const { child, port } = await startNginx(
     children,
     join(folder, 'nginx'),
@@ -89,6 +107,7 @@ async function startNginxProxy({ children, origin, folder }: PeerContext): Promi
     location / {
       proxy_pass ${new URL(origin.url).protocol}//origin;
       proxy_http_version 1.1;
+      client_max_body_size 0;
       proxy_set_header Connection "";
       proxy_set_header Host ${authority};
       proxy_set_header Authorization "${origin.authorization}";
@@ -118,16 +137,20 @@ async function startNode({ children, origin }: PeerContext, program: URL): Promi
 async function startWithCallers(context: PeerContext): Promise<Started> {
   const token = 'a-token-of-the-benchmark';
   const file = join(context.folder, 'callers.json');
-  writeFileSync(file, JSON.stringify({ callers: [{ name: 'bench', token, connectors: ['bench/*'] }] }), {
-    mode: 0o600,
-  });
+  writeFileSync(
+    file,
+    JSON.stringify({ callers: [{ name: 'bench', token, connectors: ['bench/*'], actions: ['pull', 'push'] }] }),
+    {
+      mode: 0o600,
+    },
+  );
   const peer = await startProduct(context, 'callers', ['--callers', file]);
   return { ...peer, authorization: `Basic ${Buffer.from(`any:${token}`).toString('base64')}` };
 }
 
 /** The real process as its users run it, with audit lines, which go to a file. */
 async function startProduct(
-  { children, origin, folder, profiles }: PeerContext,
+  { children, origin, folder, main, profiles }: PeerContext,
   label: string,
   flags: readonly string[],
 ): Promise<Started> {
@@ -136,7 +159,6 @@ async function startProduct(
   writeFileSync(join(own, 'manifests/connector.yaml'), manifests(origin));
   const port = await freePort();
   const profiling = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profiles, label)}`];
-  const main = join(import.meta.dirname, '../cli/main.ts');
   const folders = ['--manifests', join(own, 'manifests'), '--certs', join(own, 'certs')];
   const listeners = ['--proxy', `127.0.0.1:${port}`, '--webhook', '127.0.0.1:0', '--management', '127.0.0.1:0'];
   const child = children.start(
@@ -145,8 +167,7 @@ async function startProduct(
     { errorFile: join(own, 'log'), environment: { no_proxy: '127.0.0.1' } },
   );
   await until(child, product, () => accepts(port));
-  const path = `namespaces/bench/connectors/origin/${repository}`;
-  return { child, repositoryUrl: `http://127.0.0.1:${port}/v2/${path}` };
+  return { child, repositoryUrl: `http://127.0.0.1:${port}/v2/${repositoryPath}` };
 }
 
 /** JSON is YAML: a connector with token authentication, as most registries want it. */

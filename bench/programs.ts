@@ -40,3 +40,9 @@ export async function buildPrograms(children: Children, folder: string): Promise
     './...',
   ]);
 }
+
+/** Bundles the product of a source tree, as it is shipped, into `folder`. @returns its main file */
+export async function buildProduct(children: Children, tree: string, folder: string): Promise<string> {
+  await children.run(process.execPath, [join(tree, 'deploy/bundle.ts'), folder]);
+  return join(folder, 'main.js');
+}

@@ -4,7 +4,7 @@ import { RegistryTransport, type TransportOptions } from '../platform/transport.
 
 const transportsMax = 1000;
 
-/** One transport, with its pool of kept-alive connections, for all connectors that reach a registry in the same way. */
+/** One transport, with its pool of kept-alive connections, for all connectors of a namespace that reach a registry in the same way. */
 export class RegistryTransports {
   readonly #options: Omit<TransportOptions, 'origin' | 'ca' | 'trustedHosts'>;
   readonly #transports: LRUCache<string, RegistryTransport>;
@@ -20,7 +20,10 @@ export class RegistryTransports {
   for(connector: ResolvedConnector): RegistryTransport {
     const { ca, trustedHosts } = connector;
     const { origin } = connector.address;
-    const key = ca === undefined && trustedHosts.length === 0 ? origin : JSON.stringify([origin, ca, trustedHosts]);
+    const { namespace } = connector.key;
+    const isPlain = ca === undefined && trustedHosts.length === 0;
+    // Of one namespace alone: what a registry sends late on a connection must not reach another tenant.
+    const key = isPlain ? `${namespace} ${origin}` : JSON.stringify([namespace, origin, ca, trustedHosts]);
     const present = this.#transports.get(key);
     if (present !== undefined) return present;
     const made = new RegistryTransport({ ...this.#options, origin, ca, trustedHosts });

@@ -6,7 +6,7 @@ import { type ProxySettings, proxyAuthorization, proxyFor } from './environment-
 import { dialer, type ProxyHop } from './http1/connect.ts';
 import { OriginPool } from './http1/origin-pool.ts';
 import { mayReach, type NetworkZone, outermost, zoneOf } from './network-zone.ts';
-import { ReadBuffers } from './read-buffers.ts';
+import { type ReadBuffers, readBuffers } from './read-buffers.ts';
 
 /** All addresses of a host name, at least one. */
 export type Resolve = (hostname: string) => Promise<readonly { address: string; family: number }[]>;
@@ -37,8 +37,6 @@ export interface TransportOptions {
 
 const defaultTimeouts: TransportTimeouts = { connectMs: 10_000, headersMs: 60_000, idleBodyMs: 60_000 };
 const otherOriginsMax = 64;
-/** Of all transports: a connection that is done with one leaves it to any other. */
-const readBuffers = new ReadBuffers();
 
 /** The registry wants us to go where the zone rule does not let us. The message names host and zone, and no path or query. */
 export class TargetForbiddenError extends Error {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { ProxyError } from '../platform/errors.ts';
 
 /** RFC 9110, section 7.6.1, and the older `Keep-Alive` and `Proxy-Connection`. */
 const hopByHop = [
@@ -14,29 +15,30 @@ const hopByHop = [
 ] as const;
 
 /**
- * What a caller says and a registry must not hear. `Forwarded` and its kin, `X-Forwarded-…` too, make registries build
- * addresses, of token realms among others, from a name that the caller chose; a method override would make a deletion
- * of a pull.
+ * What a registry hears of what a caller says: what requests of the registry API are made of, and nothing else. Servers
+ * and the proxies before them take much more to heart: names of hosts (`X-Forwarded-Host`, `X-Artifactory-Override-Base-Url`,
+ * …), of which some build the address of their token realm, other paths and methods, users.
  */
-const notUpstream: ReadonlySet<string> = new Set([
-  ...hopByHop,
-  'authorization',
-  'content-length',
-  'cookie',
-  'expect',
-  'forwarded',
-  'host',
-  'x-host',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-original-host',
-  'x-original-url',
-  'x-real-ip',
-  'x-rewrite-url',
+const forUpstream: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'cache-control',
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'pragma',
+  'range',
+  'user-agent',
 ]);
-const forwardedPrefix = 'x-forwarded';
-/** Some servers take `_` for `-`, and would read in `X_Forwarded_Host` or `Content_Length` what is left out above. */
+/** Headers of the registry API, of now and later. */
+const apiPrefixes = ['oci-', 'docker-'] as const;
+/** Some servers take `_` for `-`. */
 const plainName = /^[a-z0-9-]+$/;
 
 /**
@@ -78,10 +80,27 @@ function without(
 
 /** The headers of a caller's request that go to the registry. */
 export function upstreamHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const isDropped = (name: string) =>
-    notUpstream.has(name) || name.startsWith(forwardedPrefix) || !plainName.test(name);
-  return without(headers, isDropped);
+  const isForApi = (name: string) => apiPrefixes.some((prefix) => name.startsWith(prefix)) && plainName.test(name);
+  const kept = without(headers, (name) => !forUpstream.has(name) && !isForApi(name));
+  kept['via'] = viaUs(headers.via);
+  return kept;
 }
+
+const viaMax = 4;
+
+/**
+ * `Via` (RFC 9110, section 7.6.3) with us in it. An agent, its centre, and a connector that leads to another cluster's make
+ * three; what has been here more often goes in circles.
+ * @throws ProxyError LOOP_DETECTED
+ */
+function viaUs(via: string | undefined): string {
+  const count = (via ?? '').split(',').filter((hop) => hop.trim() === hopOfOurs).length;
+  if (count >= viaMax)
+    throw new ProxyError('LOOP_DETECTED', 'the request has been here before: the connector leads to us');
+  return Array.from({ length: count + 1 }, () => hopOfOurs).join(', ');
+}
+
+const hopOfOurs = '1.1 oci-connector';
 
 const forBytes: ReadonlySet<string> = new Set(['accept', 'accept-encoding', 'if-range', 'range', 'user-agent']);
 

@@ -25,7 +25,7 @@ import { tokenOf } from './caller.ts';
 import { forward } from './forward.ts';
 import { ForwardProxy, type ForwardProxyOptions } from './forward-proxy.ts';
 import { noteBreak, noteRefusal, type Operation, type OperationObserver } from './operation.ts';
-import { answer, isUnread } from './request-body.ts';
+import { answer, isUnread, type RequestBody, takeBody } from './request-body.ts';
 import { actionOf, isRead } from './rights.ts';
 import { parseRoute, type RepositoryRoute, type Route } from './route.ts';
 import { UpstreamLimits } from './upstream-limits.ts';
@@ -68,7 +68,7 @@ export interface ProxyListener {
 const challenge = 'Basic realm="oci-connector"';
 
 /** Longer than the registry may take for its last answer to a push, or for two attempts of a pull. */
-const defaultIdleMs = 660_000;
+const defaultIdleMs = 780_000;
 /** An unfinished head costs up to 32 KiB: what many peers of one machine may hold is bounded. */
 const defaultConnections: ConnectionLimit = { total: 8_000, perAddress: 4_000 };
 
@@ -219,11 +219,13 @@ async function serveRepository(exchange: Exchange, route: RepositoryRoute, signa
   operation.caller = admission.caller.name;
   operation.isAdmitted = true;
   const { connector } = admission;
+  // Before it has its turn: who sends slowly keeps nobody else waiting.
+  const body = action === 'pull' ? undefined : await takeBody(request, exchange.response, signal);
   // A registry that counts may count HEAD apart, or not at all.
   const kind = request.method === 'HEAD' ? `HEAD ${route.endpoint.kind}` : route.endpoint.kind;
   try {
     await options.limits.run({ connector, caller: admission.caller, kind }, signal, () =>
-      carry(exchange, route, action, admission, signal, kind),
+      carry(exchange, route, action, admission, body, signal, kind),
     );
   } catch (error) {
     throw toProxyError(error, new URL(connector.address.origin).host);
@@ -235,6 +237,7 @@ function carry(
   route: RepositoryRoute,
   action: Action,
   admission: Admission,
+  body: RequestBody,
   signal: AbortSignal,
   kind: string,
 ): Promise<void> {
@@ -254,7 +257,7 @@ function carry(
       throw error;
     }
   };
-  return write(request, response, { ...common, action, now, mayPull, sealing: writes.sealing });
+  return write(request, response, { ...common, action, body, now, mayPull, sealing: writes.sealing });
 }
 
 /** Notes what a request is about, and the right that it needs. */

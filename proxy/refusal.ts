@@ -78,13 +78,17 @@ export function isEcho(url: string, want: GrantWant, grant: Grant): boolean {
   return secrets.length > 0 && repeats(url, secrets);
 }
 
-const percentDecoded = (text: string): string =>
-  text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
+const percentDecoded = (text: string): string => {
+  if (!text.includes('%')) return text;
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
+};
 
 /** As they are, percent-encoded, or as forms have them. */
 function repeats(text: string, secrets: readonly string[]): boolean {
-  const isEncoded = text.includes('%') || text.includes('+');
-  const readings = isEncoded ? [text, percentDecoded(text), percentDecoded(text.replaceAll('+', ' '))] : [text];
+  const readings = [text];
+  if (text.includes('%')) readings.push(percentDecoded(text));
+  // Media types have a plus sign, too, and most answers have a media type.
+  if (text.includes('+')) readings.push(percentDecoded(text.replaceAll('+', ' ')));
   return readings.some((reading) => secrets.some((secret) => reading.includes(secret)));
 }
 

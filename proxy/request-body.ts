@@ -1,9 +1,12 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { ProxyError } from '../platform/errors.ts';
 import type { BodySink, BodySource } from '../platform/http1/request.ts';
 
 /** A body up to this size is read whole: it can be sent again, where the registry or a connection has failed. */
 const heldBytesMax = 65_536;
+/** And it has to be there in this time. */
+const heldMs = 60_000;
 
 /** The body of a caller's request: none, read whole, or streamed. */
 export type RequestBody = Buffer | StreamedBody | undefined;
@@ -28,6 +31,7 @@ function letCome(request: IncomingMessage, response: ServerResponse): void {
 /**
  * Takes the body of a request that is allowed: small ones whole, the others as they come. Rejects with the signal's
  * reason.
+ * @throws ProxyError REQUEST_TIMEOUT
  */
 export async function takeBody(
   request: IncomingMessage,
@@ -44,12 +48,20 @@ export async function takeBody(
 function readWhole(request: IncomingMessage, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) return onAbort();
+    const onAbort = (): void => {
+      clearTimeout(late);
+      reject(signal.reason);
+    };
+    const late = setTimeout(() => reject(new ProxyError('REQUEST_TIMEOUT', 'the body does not come')), heldMs);
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
     signal.addEventListener('abort', onAbort, { once: true });
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.once('end', () => {
       signal.removeEventListener('abort', onAbort);
+      clearTimeout(late);
       resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
     request.once('error', reject);

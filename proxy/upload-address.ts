@@ -85,10 +85,10 @@ async function decrypt(sealed: string, keys: SealingKeys): Promise<unknown> {
 
 /**
  * The address with what the caller put into its query (`digest`), after the registry's own parameters, which stay as
- * they are: a caller can add to them and replace none.
+ * they are: a caller can add to them, replace none, and make no mount of an upload under way.
  */
 export function withCallersQuery(url: URL, query: string): URL {
-  const own = new Set(url.search.slice(1).split('&').flatMap(queryNames));
+  const own = new Set(['mount', 'from', ...url.search.slice(1).split('&').flatMap(queryNames)]);
   const added = query
     .slice(1)
     .split('&')

@@ -20,9 +20,9 @@ import type { Operation } from './operation.ts';
 import { isRedirect, type RedirectFrom, redirectTarget } from './redirect.ts';
 import { denial } from './refusal.ts';
 import { type Held, type Outcome, relay } from './relay.ts';
-import { answer, type RequestBody, StreamedBody, takeBody } from './request-body.ts';
+import { answer, type RequestBody, StreamedBody } from './request-body.ts';
 import { isLasting, isPassing, untilRetry } from './retry.ts';
-import { registryActions } from './rights.ts';
+import { isRead, registryActions } from './rights.ts';
 import type { RepositoryRoute } from './route.ts';
 import { openUpload, withCallersQuery } from './upload-address.ts';
 import { upstreamRepository } from './upstream-repository.ts';
@@ -35,6 +35,7 @@ export interface WriteOptions {
   readonly caller: Caller;
   readonly route: RepositoryRoute;
   readonly action: Action;
+  readonly body: RequestBody;
   readonly sealing: SealingKeys;
   /** Whether the caller may also pull from a repository of the connector, as it names it. */
   readonly mayPull: (repository: string) => Promise<boolean>;
@@ -48,14 +49,18 @@ export interface WriteOptions {
   readonly now: () => number;
 }
 
-/** A registry that puts a blob together, or copies it into its storage, takes its time with the last request. */
-const headersMs = 600_000;
+/** A registry that puts a blob together, or copies it into its storage, takes its time. */
+const slowMs = 600_000;
+const promptMs = 60_000;
 /** A grant that a body is sent with has to be good for so long at least. */
 const freshMs = 60_000;
 const redirectsMax = 3;
 /** What a registry says to an upload's step, or a deletion, that it has done already: no fault of the caller's. */
 const doneBefore: ReadonlySet<number> = new Set([400, 404, 416]);
 const empty = Buffer.alloc(0);
+const forms = /form-urlencoded|multipart/i;
+/** What is there for a part of an upload on another host than the registry's. */
+const uploadMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PATCH', 'PUT', 'DELETE']);
 
 /**
  * Carries one request through that changes something at the registry: a push, a deletion, whatever belongs to an upload.
@@ -75,7 +80,7 @@ class Writing {
   #mount: Mount | undefined;
   #url: URL;
   #grant: Grant = { kind: 'anonymous' };
-  #body: RequestBody;
+  readonly #body: RequestBody;
   #isReauthorized = false;
   #isRetried = false;
   /** Why something was sent twice that may have been done the first time, with only its answer lost. */
@@ -89,6 +94,7 @@ class Writing {
     this.#response = response;
     this.#options = options;
     this.#method = request.method ?? '';
+    this.#body = options.body;
     const { connector, route, caller, action, operation } = options;
     const repository = upstreamRepository(connector, route.repository);
     operation.repository = repository;
@@ -101,7 +107,6 @@ class Writing {
     await this.#aim();
     // What is on another host has its authorization in its address.
     if (this.#isOurs) this.#grant = await grants.grant(this.#want, signal);
-    this.#body = await takeBody(this.#request, this.#response, signal);
     if (this.#body instanceof StreamedBody && this.#isOurs) await this.#tryGrant();
     for (let isDone = false; !isDone; ) isDone = await this.#settle(await this.#send());
   }
@@ -119,7 +124,8 @@ class Writing {
     if (endpoint.kind === 'upload') {
       const url = await openUpload(endpoint.sealed, connector, repository, sealing, now());
       this.#url = withCallersQuery(url, query);
-      return;
+      if (this.#isOurs || uploadMethods.has(this.#method)) return;
+      throw new ProxyError('METHOD_UNSUPPORTED', `an upload is not continued by ${this.#method}`);
     }
     if (endpoint.kind !== 'uploads') {
       this.#url = this.#apiUrl(tail, query);
@@ -154,7 +160,7 @@ class Writing {
 
   #send(): Promise<Outcome> {
     const { transport } = this.#options;
-    const body = this.#body ?? (this.#method === 'GET' || this.#method === 'HEAD' ? null : empty);
+    const body = this.#body ?? (isRead(this.#method) ? null : empty);
     return relay(
       transport.dispatcherFor(this.#url),
       {
@@ -162,7 +168,7 @@ class Writing {
         path: this.#url.pathname + this.#url.search,
         method: this.#method,
         headers: this.#headers(),
-        headersTimeout: headersMs,
+        headersTimeout: this.#headersMs,
         body,
         // A registry that refuses says so before the body is on its way, and so it can be sent with another grant.
         expectContinue: body instanceof StreamedBody && this.#isAnnounced,
@@ -172,8 +178,18 @@ class Writing {
     );
   }
 
+  get #headersMs(): number {
+    const { endpoint, query } = this.#options.route;
+    const isBare = endpoint.kind === 'uploads' && query === '';
+    return isBare || this.#method === 'DELETE' || isRead(this.#method) ? promptMs : slowMs;
+  }
+
   #headers(): Record<string, string | string[]> {
     const headers = upstreamHeaders(this.#request.headers);
+    const { kind } = this.#options.route.endpoint;
+    // Servers look for `mount` and `from` in forms as well, and there nobody has looked at them.
+    const mayBeForm = kind === 'uploads' || forms.test(String(headers['content-type']));
+    if (headers['content-type'] !== undefined && mayBeForm) headers['content-type'] = 'application/octet-stream';
     if (!this.#isOurs) return headersForUpload(headers);
     if (this.#grant.kind === 'authorization') headers['authorization'] = this.#grant.value;
     return headers;

@@ -1,6 +1,6 @@
-import { connect as connectPlain, isIP, type LookupFunction, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext } from 'node:tls';
-import type { ReadBuffers } from '../read-buffers.ts';
+import type { ReadBuffers, SocketReader } from '../read-buffers.ts';
 import { Http1Error } from './errors.ts';
 import type { Connect } from './origin-pool.ts';
 import { openTunnel } from './tunnel.ts';
@@ -34,7 +34,7 @@ interface Target {
   readonly lookup?: LookupFunction | undefined;
   /** A connection that leads there already. */
   readonly socket?: Socket | undefined;
-  readonly onread?: OnReadOpts | undefined;
+  readonly reader?: SocketReader | undefined;
 }
 
 /** How connections to an origin are made. TLS sessions are resumed from one to the next. */
@@ -74,13 +74,13 @@ class Dial {
 
   async run(options: DialerOptions, receive: (chunk: Buffer) => void): Promise<Socket> {
     const { origin, secureContext, lookup, proxy, check } = options;
-    const onread = options.readBuffers.reader(receive);
+    const reader = options.readBuffers.reader(receive);
     await check?.();
     const target = { url: origin, secureContext: origin.protocol === 'https:' ? secureContext : undefined };
-    if (proxy === undefined) return this.#open({ ...target, lookup, onread });
+    if (proxy === undefined) return this.#open({ ...target, lookup, reader });
     const isTunnelled = origin.protocol === 'https:';
     const hop = { url: proxy.url, secureContext: proxy.secureContext };
-    const socket = await this.#open(isTunnelled ? hop : { ...hop, onread }).catch(ofProxy);
+    const socket = await this.#open(isTunnelled ? hop : { ...hop, reader }).catch(ofProxy);
     if (!isTunnelled) return socket;
     await openTunnel(socket, authorityOf(origin), proxy.authorization);
     // Node reads into buffers of ours only where it made the connection itself.
@@ -108,6 +108,9 @@ class Dial {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
+    const { reader } = target;
+    // Before anybody else hears of it.
+    if (reader !== undefined) for (const event of ['end', 'error', 'close']) socket.on(event, reader.flush);
     return new Promise((resolve, reject) => {
       socket.once(isSecure ? 'secureConnect' : 'connect', () => resolve(socket));
       // Stays: a connection may fail between here and whoever takes it.
@@ -133,9 +136,9 @@ class Dial {
   }
 }
 
-const common = ({ lookup, onread }: Target) => ({
+const common = ({ lookup, reader }: Target) => ({
   ...(lookup !== undefined && { lookup }),
-  ...(onread !== undefined && { onread }),
+  ...(reader !== undefined && { onread: reader }),
 });
 
 const addressOf = ({ url }: Pick<Target, 'url'>) => ({

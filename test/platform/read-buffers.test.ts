@@ -83,7 +83,7 @@ describe('the size of the next buffer', () => {
   test.each<[string, { bytes: number; isPrompt?: boolean }[], number[]]>([
     ['large for a body that goes through at once', [fast(small), fast(small), fast(large)], [small, large, large]],
     ['small again for what is small', [fast(small), fast(small), fast(900)], [small, large, small]],
-    ['small for records of TLS', [fast(16_384), fast(16_384), fast(16_384)], [small, small, small]],
+    ['small for records of TLS', [fast(900), fast(16_000), fast(4_000)], [small, small, small]],
     ['small when the last chunk had to wait', [fast(small), slow(small), slow(large)], [small, large, small]],
     ['small when the last chunk still waits', [{ bytes: small }, { bytes: small }], [small, small]],
   ])('is %s', (_what, reads, sizes) => expect(sizesAfter(reads)).toEqual(sizes));
@@ -95,6 +95,77 @@ describe('the size of the next buffer', () => {
     const chunks = readers.map((one) => one.read(small));
     expect(readers.filter(({ current }) => current.length === large)).toHaveLength(32);
     expect(new Set(chunks.map(({ buffer }) => buffer)).size).toBe(40);
+  });
+});
+
+describe('whole records of TLS', () => {
+  const record = 16_384;
+
+  function records(buffers: ReadBuffers) {
+    const received: Buffer[] = [];
+    const onread = buffers.reader((chunk) => received.push(chunk));
+    const next = onread.buffer as () => Uint8Array;
+    let current = next();
+    /** Reads so many bytes, each of which is `value`. */
+    const read = (bytes: number, value: number): void => {
+      current.fill(value, 0, bytes);
+      onread.callback(bytes, current);
+      current = next();
+    };
+    return { received, read, flush: onread.flush, current: () => current };
+  }
+
+  test('that come together are one chunk, with what comes behind them', async () => {
+    const { received, read } = records(new ReadBuffers());
+    read(record, 1);
+    read(record, 2);
+    read(100, 3);
+    expect(received).toEqual([Buffer.concat([Buffer.alloc(record, 1), Buffer.alloc(record, 2), Buffer.alloc(100, 3)])]);
+    await new Promise(setImmediate);
+    expect(received).toHaveLength(1);
+  });
+
+  test('that fill a buffer are handed on at once', () => {
+    const { received, read } = records(new ReadBuffers());
+    for (const value of [1, 2, 3, 4]) read(record, value);
+    expect(received.map(({ length }) => length)).toEqual([small]);
+  });
+
+  test('wait for no more than what has come already', async () => {
+    const { received, read } = records(new ReadBuffers());
+    read(record, 1);
+    expect(received).toEqual([]);
+    await new Promise(setImmediate);
+    expect(received).toEqual([Buffer.alloc(record, 1)]);
+  });
+
+  test('are handed on before the connection ends', () => {
+    const { received, read, flush } = records(new ReadBuffers());
+    read(record, 1);
+    flush();
+    flush();
+    expect(received).toEqual([Buffer.alloc(record, 1)]);
+  });
+
+  test('keep their buffer as long as the socket reads into it, or one of their chunks is not given back', async () => {
+    const buffers = new ReadBuffers();
+    const { received, read, current } = records(buffers);
+    read(record, 1);
+    await new Promise(setImmediate);
+    const [first] = received as [Buffer];
+    buffers.giveBack(first, true);
+    expect(reader(buffers).current.buffer).not.toBe(first.buffer);
+    read(record, 2);
+    await new Promise(setImmediate);
+    read(100, 3);
+    const [, second, third] = received as [Buffer, Buffer, Buffer];
+    expect([second.buffer, third.buffer]).toEqual([first.buffer, first.buffer]);
+    expect(current().buffer).not.toBe(first.buffer);
+    buffers.giveBack(third, true);
+    expect(reader(buffers).current.buffer).not.toBe(first.buffer);
+    expect([second[0], third[0]]).toEqual([2, 3]);
+    buffers.giveBack(second, true);
+    expect(reader(buffers).current.buffer).toBe(first.buffer);
   });
 });
 

@@ -132,7 +132,7 @@ describe('what a caller says', () => {
       'if-range': '"etag"',
       range: 'bytes=5-',
       'user-agent': 'containerd/2.1 (linux)',
-      'x-meta': 'caf\xe9',
+      'accept-language': 'caf\xe9',
     };
     await call(proxy.url(`team/app/blobs/${layer()}`), { headers });
     expect(lastRequest()?.headers).toMatchObject(headers);
@@ -154,7 +154,7 @@ describe('what a caller says', () => {
     await call(proxy.url('team/app/manifests/v1'), { headers });
     const { authorization, ...seen } = lastRequest()?.headers ?? {};
     expect(authorization).toMatch(/^Bearer \S+$/);
-    expect(seen).toEqual({ host: registry.authority, connection: 'keep-alive' });
+    expect(seen).toEqual({ host: registry.authority, connection: 'keep-alive', via: '1.1 oci-connector' });
   });
 
   test('in the query goes to the registry as it is', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { downstreamHeaders, upstreamHeaders } from '../../proxy/headers.ts';
 
+const via = { via: '1.1 oci-connector' };
 const ofOneHop = {
   'keep-alive': 'timeout=5',
   'proxy-authenticate': 'Basic realm="hop"',
@@ -22,13 +23,19 @@ describe('what a caller says', () => {
       'if-range': '"sha256:0"',
       range: 'bytes=0-1, -1',
       'user-agent': 'containerd/2.1',
-      'x-meta-source': 'client',
+      'content-range': '0-9',
+      'content-type': 'application/octet-stream',
+      'oci-something-new': '1',
+      'docker-something-new': '1',
     };
-    expect(upstreamHeaders(headers)).toEqual(headers);
+    expect(upstreamHeaders(headers)).toEqual({ ...headers, ...via });
   });
 
   test.each(Object.entries(ofOneHop))('does not go upstream when it is of this hop: %s', (name, value) => {
-    expect(upstreamHeaders({ connection: 'keep-alive', [name]: value, accept: '*/*' })).toEqual({ accept: '*/*' });
+    expect(upstreamHeaders({ connection: 'keep-alive', [name]: value, accept: '*/*' })).toEqual({
+      accept: '*/*',
+      ...via,
+    });
   });
 
   test.each([
@@ -48,9 +55,23 @@ describe('what a caller says', () => {
     'x-original-url',
     'x-real-ip',
     'x-rewrite-url',
+    'x-artifactory-override-base-url',
+    'x-jfrog-override-base-url',
+    'x-original-uri',
+    'x-remote-user',
+    'content_length',
+    'oci_something',
+    'origin',
+    'referer',
   ])('does not go upstream when it is about the caller or changes the request: %s', (name) => {
-    expect(upstreamHeaders({ [name]: 'value', accept: '*/*' })).toEqual({ accept: '*/*' });
+    expect(upstreamHeaders({ [name]: 'value', accept: '*/*' })).toEqual({ accept: '*/*', ...via });
   });
+});
+
+test('a request that has been here before says so, and goes in circles no more than a few times', () => {
+  const ours = '1.1 oci-connector';
+  expect(upstreamHeaders({ via: `1.1 proxy, ${ours}` })).toEqual({ via: `${ours}, ${ours}` });
+  expect(() => upstreamHeaders({ via: [ours, ours, ours, ours].join(', ') })).toThrow('has been here before');
 });
 
 describe('what a registry says', () => {
@@ -92,6 +113,6 @@ test.each([
 ])('Connection: %s takes the headers away that it names', (connection, names) => {
   const headers = { 'x-custom': '1', 'x-other': '2', etag: '"a"' };
   const left = Object.fromEntries(Object.entries(headers).filter(([name]) => !names.includes(name)));
-  expect(upstreamHeaders({ connection, ...headers })).toEqual(left);
   expect(downstreamHeaders({ connection, ...headers })).toEqual(left);
+  expect(upstreamHeaders({ connection: `${connection}, range`, range: 'bytes=0-' })).toEqual(via);
 });

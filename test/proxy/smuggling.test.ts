@@ -323,7 +323,7 @@ describe('a head', () => {
     ];
     await exchange(ask(`GET ${manifest}`, ...headers) + last);
     expect(wrongs()).toEqual([]);
-    expect(registry.requests[0]?.headers.map(([name]) => name)).toEqual(['host', 'connection', 'authorization']);
+    expect(registry.requests[0]?.headers.map(([name]) => name)).toEqual(['host', 'connection', 'via', 'authorization']);
   });
 
   test('with thousands of ranges is the registry’s to answer, and one request', async () => {

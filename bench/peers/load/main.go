@@ -1,104 +1,144 @@
-// Command load pulls blobs for the benchmark, as fast as they come or slowly, and prints one line of JSON.
+// Command load pulls from, or pushes to, a registry for the benchmark, as fast as it goes or slowly, and prints one line
+// of JSON.
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const bufferBytes = 256 * 1024
+const (
+	bufferBytes = 256 * 1024
+	// Of a client that is slow, so that it is slow all the time, and of one of very many.
+	smallBufferBytes = 32 * 1024
+	manyClients      = 64
+)
+
+type options struct {
+	urls          []string
+	authorization string
+	// Bytes a second of each client; 0 for all it can get.
+	rate int64
+	// A client stops after this time; 0 for at the end.
+	stopAfter   time.Duration
+	bufferBytes int
+	roots       *x509.CertPool
+}
 
 type result struct {
 	Bytes   int64   `json:"bytes"`
 	Seconds float64 `json:"seconds"`
-	// Answers that ended before their time.
+	// Clients whose requests failed, or ended before their time.
 	Broken int64 `json:"broken"`
+	// Of all that a client does.
+	P50Ms float64 `json:"p50Ms"`
+	P99Ms float64 `json:"p99Ms"`
+	MaxMs float64 `json:"maxMs"`
 }
 
 func main() {
-	url := flag.String("url", "", "URL of the blob")
+	urls := flag.String("url", "", "URLs that each client gets one after the other, separated by commas; or where uploads begin")
 	authorization := flag.String("authorization", "", "Authorization header, if any")
-	clients := flag.Int("clients", 4, "pulls at the same time")
-	rate := flag.Int64("rate", 0, "bytes a second that a client reads; 0 for all it can get")
-	seconds := flag.Float64("seconds", 0, "a client stops after this time; 0 for at the end of the blob")
+	clients := flag.Int("clients", 4, "clients at the same time")
+	rate := flag.Int64("rate", 0, "bytes a second of each client; 0 for all it can get")
+	seconds := flag.Float64("seconds", 0, "a client stops after this time; 0 for at the end")
+	push := flag.Int64("push", 0, "pushes a blob of so many bytes from each client, in place of pulling")
+	ca := flag.String("ca", "", "PEM file of the registry's CA")
 	flag.Parse()
 
+	given := options{
+		urls:          strings.Split(*urls, ","),
+		authorization: *authorization,
+		rate:          *rate,
+		stopAfter:     time.Duration(*seconds * float64(time.Second)),
+		bufferBytes:   bufferBytes,
+		roots:         roots(*ca),
+	}
+	if *rate > 0 || *clients > manyClients {
+		given.bufferBytes = smallBufferBytes
+	}
+	work := func(int) (int64, error) { return pull(given) }
+	if *push > 0 {
+		work = pushes(given, *push, *clients)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(run(*clients, work)); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run lets all clients work at the same time; work returns how many bytes went through.
+func run(clients int, work func(client int) (int64, error)) result {
 	var bytes, broken atomic.Int64
 	var group sync.WaitGroup
+	times := make([]time.Duration, clients)
 	startedAt := time.Now()
-	for range *clients {
+	for client := range clients {
 		group.Go(func() {
-			read, err := pull(*url, *authorization, *rate, *seconds)
-			bytes.Add(read)
-			if err != nil {
-				broken.Add(1)
+			begunAt := time.Now()
+			moved, err := work(client)
+			times[client] = time.Since(begunAt)
+			bytes.Add(moved)
+			if err != nil && broken.Add(1) <= 3 {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		})
 	}
 	group.Wait()
-	answer := result{Bytes: bytes.Load(), Seconds: time.Since(startedAt).Seconds(), Broken: broken.Load()}
-	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
+	seconds := time.Since(startedAt).Seconds()
+	slices.Sort(times)
+	quantile := func(share float64) float64 { return times[int(share*float64(clients-1))].Seconds() * 1000 }
+	return result{bytes.Load(), seconds, broken.Load(), quantile(0.5), quantile(0.99), quantile(1)}
+}
+
+// connection is a client with a connection of its own.
+func (o options) connection() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableCompression: true,
+		WriteBufferSize:    o.bufferBytes,
+		TLSClientConfig:    &tls.Config{RootCAs: o.roots},
+	}}
+}
+
+func (o options) request(method, url string) (*http.Request, error) {
+	request, err := http.NewRequest(method, url, nil)
+	if err == nil && o.authorization != "" {
+		request.Header.Set("Authorization", o.authorization)
+	}
+	return request, err
+}
+
+// wait slows a client down to its rate.
+func (o options) wait(moved int64, startedAt time.Time) {
+	if o.rate > 0 {
+		due := time.Duration(float64(moved) / float64(o.rate) * float64(time.Second))
+		time.Sleep(due - time.Since(startedAt))
+	}
+}
+
+func (o options) isOver(startedAt time.Time) bool {
+	return o.stopAfter > 0 && time.Since(startedAt) >= o.stopAfter
+}
+
+func roots(file string) *x509.CertPool {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
 		log.Fatal(err)
 	}
-}
-
-// pull reads one blob on a connection of its own, and returns how many bytes came.
-func pull(url, authorization string, rate int64, seconds float64) (int64, error) {
-	request, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	if authorization != "" {
-		request.Header.Set("Authorization", authorization)
-	}
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("answered with %s", response.Status)
-	}
-	total, err := read(response.Body, rate, seconds)
-	if err == nil && seconds == 0 && total != response.ContentLength {
-		err = fmt.Errorf("%d bytes of %d", total, response.ContentLength)
-	}
-	return total, err
-}
-
-func read(body io.Reader, rate int64, seconds float64) (int64, error) {
-	buffer := make([]byte, bufferBytes)
-	if rate > 0 {
-		// Small pieces, so that a slow reader reads all the time.
-		buffer = buffer[:32*1024]
-	}
-	startedAt := time.Now()
-	var total int64
-	for {
-		count, err := body.Read(buffer)
-		total += int64(count)
-		if err == io.EOF {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-		if seconds > 0 && time.Since(startedAt).Seconds() >= seconds {
-			return total, nil
-		}
-		if rate > 0 {
-			due := time.Duration(float64(total) / float64(rate) * float64(time.Second))
-			time.Sleep(due - time.Since(startedAt))
-		}
-	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return pool
 }

@@ -41,6 +41,23 @@ const answerTo =
     void peer.until(pattern).then(() => peer.socket.write(text));
 
 describe('the body of a request', () => {
+  test.each([
+    ['of known length', 300_000],
+    ['in chunks', undefined],
+  ] as const)('%s is released piece by piece when the socket is done with it', async (_what, length) => {
+    const { pool } = await startPeers(answerTo(/z/));
+    const pieces = ['x', 'y', 'z'].map((letter) => Buffer.alloc(100_000, letter));
+    const released: Buffer[] = [];
+    const { source, started } = makeSource(length);
+    const asked = ask(pool, { ...put, body: { ...source, release: (chunk) => void released.push(chunk) } });
+    const sink = await started;
+    for (const piece of pieces) sink.write(piece);
+    sink.end();
+    expect(released).toEqual([]);
+    await asked.over;
+    expect(released).toEqual(pieces);
+  });
+
   test.each<[what: string, body: string | Buffer, length: number, sent: string]>([
     ['text', 'héllo', 6, Buffer.from('héllo').toString('latin1')],
     ['bytes', Buffer.from([0, 255, 13, 10]), 4, '\0\xff\r\n'],
