@@ -108,6 +108,40 @@ test.each([
 });
 
 test.each([
+  ['to the registry’s other interfaces', '/api/v2.0/users/1', 502],
+  ['past its own spelling', '/V2/other/app/blobs/uploads/1', 403],
+  ['past doubled slashes', '//v2/other/app/blobs/uploads/1', 403],
+  ['past encoded slashes', '/v2%2fother/app/blobs/uploads/1', 403],
+  ['past parameters', '/v2;a=b/other/app/blobs/uploads/1', 403],
+  ['to another repository', '/v2/team/other/blobs/uploads/1', 502],
+])('another host cannot lead our grant %s', async (_where, path, status) => {
+  const location = await begin('demo/team');
+  answers.push([202, { location: `${registry.origin}${path}` }]);
+  expect(await call(at(location), { method: 'PATCH', body: blob })).toMatchObject({ status });
+  expect(registry.requests.some(({ url }) => url.includes(path))).toBe(false);
+});
+
+test('what another host calls an upload and is content comes back as content', async () => {
+  const location = await begin();
+  answers.push([202, { location: `${registry.origin}/v2/team/app/manifests/v1` }]);
+  const patched = await call(at(location), { method: 'PATCH', body: blob });
+  expect(patched).toMatchObject({ status: 202 });
+  expect(patched.headers.location ?? '').not.toContain('/blobs/uploads/');
+});
+
+test('another host’s answers are read by nobody, but for how far the upload got', async () => {
+  const location = await begin();
+  const inside = { 'x-inside': 'secret', etag: 'secret', range: '0-9', 'content-type': 'text/html' };
+  for (const status of [202, 404]) {
+    answers.push([status, inside]);
+    const found = await call(at(location), { method: 'PATCH', body: blob });
+    expect(found).toMatchObject({ status, headers: { range: '0-9' } });
+    expect(JSON.stringify(found.headers)).not.toContain('secret');
+  }
+  expect(await call(at(location), { method: 'POST', body: blob })).toMatchObject({ status: 405 });
+});
+
+test.each([
   ['another scheme', 'ftp://127.0.0.1/x', 502],
   ['a metadata service', 'http://169.254.169.254/latest', 502],
   ['nowhere', 'http://', 502],
