@@ -94,7 +94,8 @@ const viaMax = 4;
  * @throws ProxyError LOOP_DETECTED
  */
 function viaUs(via: string | undefined): string {
-  const count = (via ?? '').split(',').filter((hop) => hop.trim() === hopOfOurs).length;
+  if (via === undefined) return hopOfOurs;
+  const count = via.split(',').filter((hop) => hop.trim() === hopOfOurs).length;
   if (count >= viaMax)
     throw new ProxyError('LOOP_DETECTED', 'the request has been here before: the connector leads to us');
   return Array.from({ length: count + 1 }, () => hopOfOurs).join(', ');
