@@ -14,12 +14,25 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'process', include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, clusterTests] },
+        test: {
+          name: 'process',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, clusterTests],
+          // By default one processor is left idle, and there may be two of them.
+          maxWorkers: '100%',
+          sequence: { groupOrder: 0 },
+        },
       },
       // A machine has room for one cluster, and that cluster needs the processors for itself: last, one file at a time.
       {
         extends: true,
-        test: { name: 'cluster', include: [clusterTests], fileParallelism: false, testTimeout: 90_000 },
+        test: {
+          name: 'cluster',
+          include: [clusterTests],
+          fileParallelism: false,
+          testTimeout: 90_000,
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },
