@@ -18,19 +18,28 @@ const callersOwn: ReadonlySet<string> = new Set([
   'UPLOAD_UNKNOWN',
 ]);
 
-/** One audit line for each operation that was authorized, one for each that failed, and the figures of both. */
+/**
+ * One line for each operation, and its figures. What a known caller did, or was denied, or what failed for it, is an
+ * audit line.
+ */
 export function observeProxy(log: Logger, metrics: Metrics): OperationObserver {
   // These lines are made of fields that hold no secret; to look for one would cost more than all the rest of a line.
   const audit = log.child({ audit: true }, { redact: [] });
   return (operation, cause) => {
     count(operation, metrics);
-    const { connector, durationMs, error, isAdmitted, ...facts } = operation;
+    const { connector, durationMs, error, isAdmitted, reason, ...facts } = operation;
     const line = { ...facts, connector: connector && formatKey(connector), ms: Math.round(durationMs) };
-    if (error === undefined) {
-      if (operation.endpoint === 'base') log.debug(line, 'ping');
-      else audit.info(line, operation.action ?? 'tunnel');
+    if (error !== undefined) {
+      const isKnown = operation.caller !== undefined;
+      log[levelOf(error)](
+        { ...line, error, reason: reasonOf(cause), ...(isKnown && { audit: true }) },
+        'request failed',
+      );
+    } else if (operation.endpoint === 'base') {
+      log.debug(line, 'ping');
     } else {
-      log[levelOf(error)]({ ...line, error, reason: reasonOf(cause) }, 'request failed');
+      const level = operation.status >= 500 ? 'warn' : 'info';
+      audit[level]({ ...line, reason: reason || undefined }, operation.action ?? 'tunnel');
     }
     if (error === 'INTERNAL') log.error({ err: cause }, 'unexpected error');
   };
@@ -89,7 +98,7 @@ function count(operation: Operation, metrics: Metrics): void {
   // Names that a caller made up must not become labels: they would grow without bound.
   const connector = operation.isAdmitted && operation.connector ? formatKey(operation.connector) : '';
   const endpoint = operation.endpoint ?? '';
-  metrics.proxyRequests.inc({ connector, endpoint, status: String(operation.status) });
+  metrics.proxyRequests.inc({ connector, endpoint, action: operation.action ?? '', status: String(operation.status) });
   metrics.proxyBytes.inc({ connector }, operation.bytes);
   if (operation.received !== undefined) metrics.proxyReceivedBytes.inc({ connector }, operation.received);
   metrics.proxySeconds.observe({ endpoint }, operation.durationMs / 1000);

@@ -20,6 +20,7 @@ import { startWebhook } from './https-listeners.ts';
 import { formatListenAddress, type ListenAddress } from './listen-address.ts';
 import { startManagement } from './management-listener.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
+import { hostsOfThisMachine } from './own-hosts.ts';
 import { type HttpsOptions, startHttpProxy, startHttpsProxy } from './proxy-listeners.ts';
 import { servedHosts } from './served-hosts.ts';
 import type { StandaloneSettings } from './standalone-settings.ts';
@@ -143,6 +144,7 @@ async function startProxies(serving: Serving, parts: AsyncDisposableStack) {
     ...(await proxyOptionsOf(serving, parts)),
     writes: { sealing },
     forwardProxy: { certificates: interception },
+    ...(settings.callers === undefined && { isHostAllowed: hostsOfThisMachine(settings.imageHost) }),
   };
   const proxy = await startHttpProxy(options, settings.proxy, parts);
   if (settings.proxyHttps === undefined) return { proxy };

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { formatKey } from '../connectors/address.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { retryAfterMs } from '../platform/retry-after.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import { Slots } from '../platform/slots.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
@@ -28,6 +29,10 @@ const challengesMax = 2_000;
 /** A token server that is slow, or says much, costs the other connectors nothing. */
 const exchangesPerConnector = 32;
 const waitingPerConnector = 2_000;
+const patienceMs = 30_000;
+/** A token server that limits us is left alone for as long as it says, but may name any time at all. */
+const pauseMaxMs = 60_000;
+const pauseDefaultMs = 1_000;
 /** Grants that do not expire, and challenges, are looked at again after this. */
 const lastingMs = 300_000;
 /** A grant is renewed this long before it expires, or at nine tenths of a short life. */
@@ -55,7 +60,12 @@ export class LocalGrants implements GrantSource {
   });
   readonly #exchanges = new SharedFlight<Grant>();
   readonly #pings = new SharedFlight<readonly Challenge[]>();
-  readonly #slots = new Slots({ perKey: exchangesPerConnector, waitingPerKey: waitingPerConnector });
+  readonly #pauses = new LRUCache<string, { readonly until: number; readonly message: string }>({ max: challengesMax });
+  readonly #slots = new Slots({
+    perKey: exchangesPerConnector,
+    waitingPerKey: waitingPerConnector,
+    patience: { ms: patienceMs, error: tooMany },
+  });
 
   constructor(options: LocalGrantsOptions) {
     this.#transports = options.transports;
@@ -72,7 +82,8 @@ export class LocalGrants implements GrantSource {
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
     return this.#exchanges.run(key, signal, async (shared) => {
-      const obtained = this.#slots.run(connectorKey(want.connector), shared, () => this.#obtain(want, shared));
+      this.#checkPause(want.connector);
+      const obtained = this.#slots.run(connectorKey(want.connector), shared, () => this.#obtainUnlimited(want, shared));
       if (obtained === undefined) throw tooMany();
       const startedAt = this.#now();
       const grant = await obtained;
@@ -99,6 +110,30 @@ export class LocalGrants implements GrantSource {
     this.#challenges.delete(key);
     const challenges = parseChallenges(refused?.challenge);
     if (challenges.some(isUsable)) this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
+  }
+
+  /** Obtains a grant where nobody says «429»; if so, nobody is asked again until the time that was named. */
+  async #obtainUnlimited(want: GrantWant, signal: AbortSignal): Promise<Grant> {
+    this.#checkPause(want.connector);
+    try {
+      return await this.#obtain(want, signal);
+    } catch (error) {
+      if (error instanceof ProxyError && error.code === 'UPSTREAM_LIMITED') {
+        const now = this.#now();
+        const pauseMs = retryAfterMs(error.headers['retry-after'], now) ?? pauseDefaultMs;
+        const until = now + Math.min(pauseMs, pauseMaxMs);
+        this.#pauses.set(connectorKey(want.connector), { until, message: error.message });
+      }
+      throw error;
+    }
+  }
+
+  #checkPause(connector: ResolvedConnector): void {
+    const pause = this.#pauses.get(connectorKey(connector));
+    if (pause === undefined) return;
+    const leftMs = pause.until - this.#now();
+    if (leftMs > 0) throw limited(pause.message, Math.ceil(leftMs / 1000));
+    this.#pauses.delete(connectorKey(connector));
   }
 
   async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {
@@ -167,10 +202,10 @@ export class LocalGrants implements GrantSource {
   }
 }
 
-const tooMany = (): ProxyError =>
-  new ProxyError('UPSTREAM_LIMITED', 'too many repositories are asked for at once', {
-    headers: { 'retry-after': '2' },
-  });
+const limited = (message: string, seconds: number): ProxyError =>
+  new ProxyError('UPSTREAM_LIMITED', message, { headers: { 'retry-after': String(seconds) } });
+
+const tooMany = (): ProxyError => limited('too many repositories are asked for at once', 2);
 
 const isUsable = ({ scheme, params }: Challenge): boolean =>
   scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));

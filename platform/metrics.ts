@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 /** The metrics of a process, in a registry of its own. Labels come from connectors, never from what a caller wrote. */
 export interface Metrics {
   readonly registry: Registry;
-  readonly proxyRequests: Counter<'connector' | 'endpoint' | 'status'>;
+  readonly proxyRequests: Counter<'connector' | 'endpoint' | 'action' | 'status'>;
   readonly proxyBytes: Counter<'connector'>;
   readonly proxyReceivedBytes: Counter<'connector'>;
   readonly proxySeconds: Histogram<'endpoint'>;
@@ -21,13 +21,13 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120];
+  const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600];
   return {
     registry,
     proxyRequests: new Counter({
       name: 'oci_connector_proxy_requests_total',
-      help: 'Requests answered by the proxy. Connector and endpoint are empty where a request names none.',
-      labelNames: ['connector', 'endpoint', 'status'],
+      help: 'Requests answered by the proxy. Connector, endpoint and action (pull, push, delete) are empty where a request names none.',
+      labelNames: ['connector', 'endpoint', 'action', 'status'],
       registers,
     }),
     proxyBytes: new Counter({

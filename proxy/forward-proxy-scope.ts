@@ -54,7 +54,10 @@ async function admitted(
   try {
     const admission = await access.admit({ ...want, action: 'pull' }, signal).catch((error: unknown) => {
       if (!(error instanceof ProxyError) || error.code !== 'ACCESS_DENIED') throw error;
-      return access.admit({ ...want, action: 'push' }, signal);
+      // Who may do neither is told of the pull, which most of them meant.
+      return access.admit({ ...want, action: 'push' }, signal).catch((other: unknown) => {
+        throw other instanceof ProxyError && other.code === 'ACCESS_DENIED' ? error : other;
+      });
     });
     return admission.connector;
   } catch (error) {

@@ -47,6 +47,8 @@ export interface ForwardProxyParts {
 interface Interception {
   readonly authority: Authority;
   readonly call: Call;
+  /** Name of the caller. */
+  readonly caller: string;
   /** Those at this host that it may use. */
   readonly connectors: readonly ConnectorKey[];
 }
@@ -81,10 +83,7 @@ export class ForwardProxy {
     this.#interceptions = new Interceptions({
       openServer: (listener) => parts.openServer(listener),
       serve: (request, response, interception) => this.#serveWithin(request, response, interception),
-      onTlsError: ({ authority }, cause) => {
-        const operation = { ...connectOperation(formatAuthority(authority)), status: 200, error: 'TLS_FAILED' };
-        parts.observe?.(operation, cause);
-      },
+      onTlsError: (interception, error) => parts.observe?.(failedHandshake(interception), handshakeCause(error)),
     });
   }
 
@@ -153,7 +152,7 @@ export class ForwardProxy {
     signal.throwIfAborted();
     socket.setTimeout(0);
     socket.write(established);
-    this.#interceptions.take(socket, { authority, call, connectors: served }, context);
+    this.#interceptions.take(socket, { authority, call, caller: scope.caller.name, connectors: served }, context);
     return undefined;
   }
 
@@ -215,9 +214,25 @@ export class ForwardProxy {
   }
 }
 
-function connectOperation(target: string): Operation {
-  return { method: 'CONNECT', target: printable(target), status: 0, bytes: 0, durationMs: 0 };
+function connectOperation(asked: string): Operation {
+  const operation: Operation = { method: 'CONNECT', status: 0, bytes: 0, durationMs: 0 };
+  // Who mistakes the target for a URL puts a token before the @.
+  const target = asked.slice(asked.lastIndexOf('@') + 1);
+  return parseAuthority(target) === undefined ? operation : { ...operation, target: printable(target) };
 }
+
+function failedHandshake({ authority, caller, connectors }: Interception): Operation {
+  const operation = { ...connectOperation(formatAuthority(authority)), status: 200, error: 'TLS_FAILED', caller };
+  const [connector, ...others] = connectors;
+  // Which of several it would have been, the request would have said.
+  return connector === undefined || others.length > 0 ? operation : { ...operation, connector, isAdmitted: true };
+}
+
+/** What clients say who do not trust who signs: bad_certificate, certificate_unknown, unknown_ca (RFC 8446, section 6). */
+const distrust = /SSL alert number (?:42|46|48)\b/;
+
+const handshakeCause = (error: Error): Error =>
+  distrust.test(error.message) ? new Error('the client does not trust the authority', { cause: error }) : error;
 
 const originOf = (socket: Socket): CallOrigin => ({ address: socket.remoteAddress ?? '' });
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerR
 import type { Dispatcher } from 'undici';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { type Caller, type Grant, type GrantSource, type GrantWant, isSameGrant } from '../credentials/grant.ts';
+import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
@@ -219,6 +220,7 @@ class Forwarding {
     const { operation } = this.#options;
     const { headers, body } = passedOn(answer, this.#want, this.#grant);
     operation.status = answer.status;
+    operation.reason = whatRegistrySaidTo(this.#grant, this.#want.connector, this.#want.repository, body.toString());
     if (this.#request.method === 'HEAD') {
       this.#response.writeHead(answer.status, headers).end();
       return true;

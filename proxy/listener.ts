@@ -28,7 +28,8 @@ import { noteBreak, noteRefusal, type Operation, type OperationObserver } from '
 import { answer, isUnread, type RequestBody, takeBody } from './request-body.ts';
 import { actionOf, isRead } from './rights.ts';
 import { parseRoute, type RepositoryRoute, type Route } from './route.ts';
-import { UpstreamLimits } from './upstream-limits.ts';
+import { type LimitedKind, limitedKind, UpstreamLimits } from './upstream-limits.ts';
+import { refuseWebPages } from './web-pages.ts';
 import { write } from './write.ts';
 
 export interface ProxyOptions {
@@ -50,10 +51,18 @@ export interface ProxyOptions {
   readonly forwardProxy?: ForwardProxyOptions;
   /** Serves HTTPS in place of HTTP. */
   readonly tls?: TlsOptions;
+  /**
+   * Refuses requests to other hosts, by their `Host` header, and those of web pages: for a listener that asks nobody for
+   * a token. Those to the forward proxy, which web pages cannot make, are served all the same.
+   */
+  readonly isHostAllowed?: (host: string) => boolean;
 }
 
 /** What serving a request takes. */
-export type ServingOptions = Pick<ProxyOptions, 'access' | 'transports' | 'writes' | 'observe' | 'random' | 'now'> & {
+export type ServingOptions = Pick<
+  ProxyOptions,
+  'access' | 'transports' | 'writes' | 'observe' | 'random' | 'now' | 'isHostAllowed'
+> & {
   readonly limits: UpstreamLimits;
 };
 
@@ -89,6 +98,7 @@ const httpOptions: ServerOptions = {
  */
 export function buildProxy(options: ProxyOptions): ProxyListener {
   const serving: ServingOptions = { ...options, limits: options.limits ?? new UpstreamLimits() };
+  const { isHostAllowed: _, ...servingAnyHost } = serving;
   const idleMs = options.idleMs ?? defaultIdleMs;
   const forwardProxy =
     options.forwardProxy &&
@@ -98,7 +108,7 @@ export function buildProxy(options: ProxyOptions): ProxyListener {
       idleMs,
       openServer: (listener) => serveRequests(createServer(httpOptions), listener, idleMs),
       serve: (request, response, call, locate) =>
-        void answerCall(request, response, call, serving, (_request, signal) => locate(signal)),
+        void answerCall(request, response, call, servingAnyHost, (_request, signal) => locate(signal)),
       isEnding: () => !server.listening,
     });
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -182,6 +192,7 @@ interface Exchange {
 
 async function serve(exchange: Exchange, locate: Locate): Promise<void> {
   const { request, response, call, options, operation } = exchange;
+  if (options.isHostAllowed !== undefined) refuseWebPages(hostOf(request), request.headers, options.isHostAllowed);
   // Before the path: a push must hear that pushes are not served, and not that its path is unknown.
   if (options.writes === undefined && !isRead(request.method ?? '')) {
     throw new ProxyError('METHOD_UNSUPPORTED', `${request.method} is not served: this proxy is for pulls`, {
@@ -221,8 +232,7 @@ async function serveRepository(exchange: Exchange, route: RepositoryRoute, signa
   const { connector } = admission;
   // Before it has its turn: who sends slowly keeps nobody else waiting.
   const body = action === 'pull' ? undefined : await takeBody(request, exchange.response, signal);
-  // A registry that counts may count HEAD apart, or not at all.
-  const kind = request.method === 'HEAD' ? `HEAD ${route.endpoint.kind}` : route.endpoint.kind;
+  const kind = limitedKind(request.method, action, route.endpoint.kind);
   try {
     await options.limits.run({ connector, caller: admission.caller, kind }, signal, () =>
       carry(exchange, route, action, admission, body, signal, kind),
@@ -239,7 +249,7 @@ function carry(
   admission: Admission,
   body: RequestBody,
   signal: AbortSignal,
-  kind: string,
+  kind: LimitedKind,
 ): Promise<void> {
   const { caller, connector, grants, centre } = admission;
   const { transports, writes, random = Math.random, now = Date.now, access, limits } = options;
@@ -261,9 +271,10 @@ function carry(
 }
 
 /** Notes what a request is about, and the right that it needs. */
-function describe(operation: Operation, { connector, endpoint }: RepositoryRoute): Action | undefined {
+function describe(operation: Operation, { connector, repository, endpoint }: RepositoryRoute): Action | undefined {
   const action = actionOf(operation.method, endpoint);
   operation.connector = connector;
+  operation.repository = repository;
   operation.endpoint = endpoint.kind;
   if (action !== undefined) operation.action = action;
   if (endpoint.kind === 'manifests') operation.reference = endpoint.reference;

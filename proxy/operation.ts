@@ -6,13 +6,13 @@ import type { Endpoint } from './route.ts';
 /** One request and how it ended: what an audit line and the metrics are made of. It holds no token and no query. */
 export interface Operation {
   readonly method: string;
-  /** `host:port` that a CONNECT asked for, as far as it can be printed. */
+  /** `host:port` that a CONNECT asked for; nothing else that stood there, which may be a token. */
   target?: string;
   caller?: Caller['name'];
   connector?: ConnectorKey;
   /** The caller may use the connector, which therefore is one. */
   isAdmitted?: boolean;
-  /** As the registry's API names it. */
+  /** As the caller names it, until it is known how the registry's API does. */
   repository?: string;
   endpoint?: 'base' | Endpoint['kind'];
   /** Tag or digest that was asked for. */
@@ -31,6 +31,8 @@ export interface Operation {
   durationMs: number;
   /** Code of the catalogue, or `BROKEN` for an answer that was cut, or `CANCELLED` for a caller that went away. */
   error?: string;
+  /** What the registry said with an error that was passed on: redacted, in one line; may be empty. */
+  reason?: string;
 }
 
 /** Notes a failure that the caller can still be told of, as the refusal that comes back; its cause is for the log. */

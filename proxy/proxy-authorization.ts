@@ -13,7 +13,8 @@ export type ParsedProxyAuthorization =
 
 /** Of all that clients of a forward proxy have to send. */
 const usage = 'the user name is <namespace>/<connector>[,<namespace>/<connector>], the password is the token';
-const connectorsMax = 32;
+/** Each costs the API server a question. */
+const connectorsMax = 8;
 const headerLengthMax = 24_576;
 const basicForm = /^\s*basic\s+([A-Za-z0-9+/_-]+=*)\s*$/i;
 

@@ -9,6 +9,7 @@ import {
   type GrantWant,
   isSameGrant,
 } from '../credentials/grant.ts';
+import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { SealingKeys } from '../platform/sealing-keys.ts';
@@ -245,7 +246,9 @@ class Writing {
     }
     if (isRedirect(status, held.headers)) return this.#redirect(held);
     if (this.#isOurs && (status === 401 || status === 403)) return this.#refused(held);
-    if (this.#isOurs) noteProven(this.#grant, this.#options.now());
+    // What else there is may be said by somebody before the registry, who has not looked at the grant.
+    if (this.#isOurs && (status < 300 || status === 404 || status === 416))
+      noteProven(this.#grant, this.#options.now());
     if (status === 401) throw new ProxyError('UPSTREAM_PROTOCOL', `${this.#url.host} refused the upload with 401`);
     await this.#answer(held);
     return true;
@@ -302,6 +305,8 @@ class Writing {
     const { operation } = this.#options;
     const { headers, body } = await answerToWrite(held, { ...this.#options, ...this.#redirectFrom });
     operation.status = held.status;
+    const { connector, repository } = this.#want;
+    if (held.status >= 400) operation.reason = whatRegistrySaidTo(this.#grant, connector, repository, body.toString());
     operation.bytes = body.length;
     const digest = held.headers['docker-content-digest'];
     if (typeof digest === 'string') operation.digest = digest;

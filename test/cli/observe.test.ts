@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { observeCentre, observeProxy } from '../../cli/observe.ts';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
-import type { Logger } from '../../platform/logger.ts';
+import { createLogger } from '../../platform/logger.ts';
 import { createMetrics } from '../../platform/metrics.ts';
 import type { Operation } from '../../proxy/operation.ts';
 import { connectorOf } from '../connectors/documents.ts';
@@ -39,26 +39,38 @@ test('the figures of a centre are those of the moment when they are asked for', 
 });
 
 test.each<[Partial<Operation>, string]>([
-  [{ endpoint: 'manifests', action: 'pull', status: 200 }, 'info pull'],
-  [{ method: 'PUT', endpoint: 'upload', action: 'push', status: 201, received: 7 }, 'info push'],
-  [{ method: 'DELETE', endpoint: 'manifests', action: 'delete', status: 202 }, 'info delete'],
-  [{ method: 'CONNECT', target: 'pypi.org:443', status: 200 }, 'info tunnel'],
+  [{ endpoint: 'manifests', action: 'pull', status: 200 }, 'audit info pull'],
+  [
+    { endpoint: 'manifests', action: 'pull', status: 404, reason: 'MANIFEST_UNKNOWN' },
+    'audit info pull: MANIFEST_UNKNOWN',
+  ],
+  [{ endpoint: 'manifests', action: 'pull', status: 404, reason: '' }, 'audit info pull'],
+  [{ endpoint: 'upload', action: 'push', status: 507, reason: 'no space' }, 'audit warn push: no space'],
+  [{ method: 'PUT', endpoint: 'upload', action: 'push', status: 201, received: 7 }, 'audit info push'],
+  [{ method: 'DELETE', endpoint: 'manifests', action: 'delete', status: 202 }, 'audit info delete'],
+  [{ method: 'CONNECT', target: 'pypi.org:443', status: 200 }, 'audit info tunnel'],
   [{ endpoint: 'base', status: 200 }, 'debug ping'],
-  [{ status: 401, error: 'TOKEN_REQUIRED' }, 'debug request failed'],
-  [{ method: 'CONNECT', status: 407, error: 'PROXY_TOKEN_REQUIRED' }, 'debug request failed'],
-  [{ method: 'CONNECT', status: 407, error: 'PROXY_CALLER_UNKNOWN' }, 'info request failed'],
-  [{ status: 404, error: 'UPLOAD_UNKNOWN' }, 'info request failed'],
-  [{ method: 'CONNECT', status: 403, error: 'HOST_FORBIDDEN' }, 'warn request failed'],
+  [{ status: 401, error: 'TOKEN_REQUIRED' }, 'debug request failed: why'],
+  [{ method: 'CONNECT', status: 407, error: 'PROXY_TOKEN_REQUIRED' }, 'debug request failed: why'],
+  [{ method: 'CONNECT', status: 407, error: 'PROXY_CALLER_UNKNOWN' }, 'info request failed: why'],
+  [{ status: 404, error: 'UPLOAD_UNKNOWN' }, 'info request failed: why'],
+  [{ method: 'CONNECT', status: 403, error: 'HOST_FORBIDDEN' }, 'warn request failed: why'],
+  [{ caller: 'ci', status: 403, error: 'ACCESS_DENIED' }, 'audit warn request failed: why'],
+  [{ caller: 'ci', isAdmitted: true, status: 502, error: 'UPSTREAM_UNREACHABLE' }, 'audit warn request failed: why'],
+  [{ caller: 'ci', isAdmitted: true, status: 200, error: 'CANCELLED' }, 'audit info request failed: why'],
 ])('%j is logged as %s', (given, expected) => {
   const lines: string[] = [];
-  const log: object = new Proxy(
-    {},
+  const log = createLogger(
+    { level: 'debug', isPretty: false },
     {
-      get: (_, level: string) =>
-        level === 'child' ? () => log : (_line: object, message: string) => lines.push(`${level} ${message}`),
+      write: (text) => {
+        const { audit, level, msg, reason } = JSON.parse(text);
+        lines.push(`${audit ? 'audit ' : ''}${level} ${msg}${reason === undefined ? '' : `: ${reason}`}`);
+      },
     },
   );
-  const observe = observeProxy(log as Logger, createMetrics());
-  observe({ method: 'GET', status: 0, bytes: 0, durationMs: 1, ...given });
+  const observe = observeProxy(log, createMetrics());
+  const cause = given.error === undefined ? undefined : new Error('why');
+  observe({ method: 'GET', status: 0, bytes: 0, durationMs: 1, ...given }, cause);
   expect(lines).toEqual([expected]);
 });

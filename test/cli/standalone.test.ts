@@ -81,7 +81,7 @@ describe('standalone', () => {
     await get(manifestUrl());
     const { body } = await get(`http://${standalone.management}/metrics`);
     expect(body).toMatch(
-      /^oci_connector_proxy_requests_total\{connector="demo\/harbor",endpoint="manifests",status="200"\} \d+$/m,
+      /^oci_connector_proxy_requests_total\{connector="demo\/harbor",endpoint="manifests",action="pull",status="200"\} \d+$/m,
     );
     expect(body).toContain('oci_connector_connectors 1');
   });
@@ -99,6 +99,37 @@ describe('standalone', () => {
       status: 200,
     });
     expect(line.bytes).toBeGreaterThan(0);
+  });
+
+  test('writes an audit line for what the registry refuses, with what it said', async () => {
+    await get(manifestUrl().replace('v1', 'gone'));
+    const line = JSON.parse(await standalone.line(/"reference":"gone"/));
+    expect(line).toMatchObject({ level: 'info', audit: true, caller: 'local', repository: 'team/app', status: 404 });
+    expect(line.reason).toMatch(/^MANIFEST_UNKNOWN/);
+    const pushed = await request(manifestUrl().replace('v1', 'broken'), { method: 'PUT', body: 'no manifest' });
+    await pushed.body.dump();
+    const refused = JSON.parse(await standalone.line(/"reference":"broken"/));
+    expect(refused).toMatchObject({ level: 'info', audit: true, action: 'push', status: pushed.statusCode });
+    expect(refused.reason).toMatch(/^MANIFEST_INVALID/);
+  });
+
+  test.each<[string, Record<string, string>, number]>([
+    ['localhost:7450', {}, 200],
+    ['127.0.0.9', {}, 200],
+    ['[::1]:7450', {}, 200],
+    ['attacker.example.com:7450', {}, 421],
+    ['localhost:7450', { origin: 'https://attacker.example.com' }, 421],
+    ['localhost:7450', { origin: 'null' }, 421],
+  ])('a web page cannot use it: %s %j is answered with %i', async (host, headers, status) => {
+    const answer = await get(manifestUrl(), { host, ...headers });
+    expect(answer.status).toBe(status);
+    if (status === 421) expect(JSON.parse(answer.body).errors[0].detail.reason).toBe('HOST_MISDIRECTED');
+    const begun = await request(manifestUrl().replace(/manifests.*/, 'blobs/uploads/'), {
+      method: 'POST',
+      headers: { host, ...headers },
+    });
+    await begun.body.dump();
+    expect(begun.statusCode).toBe(status === 200 ? 202 : status);
   });
 
   test('goes on with the last good version of a file that goes bad, and says where it is bad', async () => {
@@ -135,8 +166,8 @@ describe('standalone', () => {
 
   test('lets a pull under way end when it is told to stop, and exits with 0', async () => {
     registry.faults.add({ match: { path: /manifests\/v1/, isAuthorized: true }, times: 1, fault: delayed(700) });
-    const pulled = get(manifestUrl(), { 'x-last': '1' });
-    await registry.arrival(({ headers }) => headers['x-last'] === '1');
+    const pulled = get(manifestUrl(), { accept: 'application/x-last, */*' });
+    await registry.arrival(({ headers }) => headers.accept?.includes('x-last') === true);
     const stopped = standalone.stop();
     expect(await pulled).toMatchObject({ status: 200 });
     expect(await stopped).toBe(0);
@@ -228,8 +259,10 @@ describe('standalone with a file of callers', () => {
       callers,
     ]);
     const pullAs = async (token?: string) => {
-      const headers =
+      const headers: Record<string, string> =
         token === undefined ? {} : { authorization: `Basic ${Buffer.from(`any:${token}`).toString('base64')}` };
+      // Who sends a token is no stranger's web page, whatever the proxy is called.
+      headers['host'] = 'registry.example.com';
       const response = await request(
         `http://${standalone.proxy}/v2/namespaces/demo/connectors/harbor/team/app/manifests/v1`,
         { headers },

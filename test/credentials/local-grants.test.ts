@@ -258,6 +258,40 @@ describe('a token server that hangs', () => {
   });
 });
 
+describe('a token server that limits us', () => {
+  test.each<[what: string, answer: Fault, first: string | undefined, seconds: number]>([
+    ['for 30 s', tooManyRequests(30), '30', 30],
+    ['for an hour', tooManyRequests(3600), '3600', 60],
+    ['for a time it does not name', status(429), undefined, 1],
+  ])('%s is not asked again for so long, or a minute, for any repository', async (_what, answer, first, seconds) => {
+    const { clock, registry, connector, grant } = await start(token());
+    const kept = await grant({ repository: 'kept' });
+    registry.faults.add({ match: { path: '/token' }, times: 1, fault: answer });
+    const refusal = await grant().catch((error) => error);
+    expect(refusal).toMatchObject({ code: 'UPSTREAM_LIMITED', headers: first ? { 'retry-after': first } : {} });
+    expect(registry.tokenRequests).toHaveLength(2);
+    clock.at += seconds * 1000 - 600;
+    for (let count = 0; count < 100; count += 1) {
+      const again = grant({ repository: `r${count}` });
+      await expect(again).rejects.toMatchObject({ code: 'UPSTREAM_LIMITED', headers: { 'retry-after': '1' } });
+    }
+    expect(await grant({ repository: 'kept' })).toBeDefined();
+    expect(registry.tokenRequests).toHaveLength(2);
+    // Another Secret may be another account.
+    expect((await grant({ connector: { ...connector, revision: 'other' } })).kind).toBe('authorization');
+    clock.at += 600;
+    expect((await grant()).kind).toBe(kept.kind);
+  });
+
+  test('is not asked by those who waited for their turn meanwhile', async () => {
+    const { registry, grant } = await start(token());
+    registry.faults.add({ match: { path: '/token' }, times: 32, fault: tooManyRequests(30) });
+    const asked = Array.from({ length: 100 }, (_, at) => grant({ repository: `r${at}` }));
+    expect(new Set((await Promise.allSettled(asked)).map((each) => each.status))).toEqual(new Set(['rejected']));
+    expect(registry.tokenRequests.length).toBeLessThanOrEqual(32);
+  });
+});
+
 describe('there is no grant', () => {
   test.each<[code: string, message: RegExp, answer: Fault]>([
     ['UPSTREAM_PROTOCOL', /answered 404 at \/v2\/, where a registry answers 200 or 401/, status(404)],

@@ -21,6 +21,7 @@ requireParts('helm')('settings of the chart', () => {
     [{ webhook: { timeoutSeconds: 60 } }, /\/webhook\/timeoutSeconds.*maximum/],
     [{ webhook: { port: 8080 } }, /webhook.port and the controller.ports have to differ/],
     [{ controller: { ports: { proxyHttps: 8443 } } }, /webhook.port and the controller.ports have to differ/],
+    [{ controller: { ports: { proxyHttps: null } } }, /\/controller\/ports'.*missing property 'proxyHttps'/],
     [{ imageHost: 'localhost' }, /\/imageHost/],
     [{ imageHost: 'localhost:7451' }, /imageHost is localhost:7451, but the agents listen on port 7450/],
     [{ imageHost: '[::1]:7451' }, /agents listen on port 7450/],

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Slots } from '../../platform/slots.ts';
 
 /** Work that lasts until it is told to end, and what has begun so far. */
@@ -117,4 +117,54 @@ test('nothing is left of keys that were used: neither slots, nor waiting room, n
     await b;
   }
   expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test('who waits for too long gets an error, and gives up his place', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const slots = new Slots({ perKey: 1, waitingPerKey: 1, patience: { ms: 1_000, error: () => new Error('late') } });
+  const { signal } = new AbortController();
+  const first = Promise.withResolvers<string>();
+  const a = slots.run('k', signal, () => first.promise);
+  const b = slots.run('k', signal, async () => 'b')?.catch((error: Error) => error.message);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(await b).toBe('late');
+  const c = slots.run('k', signal, async () => 'c');
+  first.resolve('a');
+  expect(await Promise.all([a, c])).toEqual(['a', 'c']);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test('slots that are added are first for who waits, and slots that are taken away go as they are given back', async () => {
+  const slots = new Slots({ perKey: 1, waitingPerKey: 10 });
+  const { signal } = new AbortController();
+  const begun: string[] = [];
+  const works = new Map<string, PromiseWithResolvers<void>>();
+  const run = (name: string, perKey: number) =>
+    slots.run(
+      'k',
+      signal,
+      () => {
+        const work = Promise.withResolvers<void>();
+        works.set(name, work);
+        begun.push(name);
+        return work.promise;
+      },
+      perKey,
+    );
+  const end = async (name: string) => {
+    works.get(name)?.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  for (const name of ['a', 'b', 'c']) run(name, 1);
+  run('newcomer', 2);
+  await Promise.resolve();
+  expect(begun).toEqual(['a', 'b']);
+  run('last', 1);
+  await end('a');
+  expect(begun).toEqual(['a', 'b']);
+  for (const name of ['b', 'c', 'newcomer']) await end(name);
+  expect(begun).toEqual(['a', 'b', 'c', 'newcomer', 'last']);
+  await end('last');
 });

@@ -125,3 +125,48 @@ test('with the API server away, a right goes on, and its lack is not known any m
   clock.pass(3_600_000);
   await expect(may()).rejects.toMatchObject({ code: 'ACCESS_UNAVAILABLE' });
 });
+
+describe('who names ever new connectors', () => {
+  const named = (count: number, first = 0) =>
+    Array.from({ length: count }, (_, at) => ({ namespace: 'demo', name: `c${first + at}` }));
+  const outcomes = async (answers: Promise<boolean>[]) =>
+    (await Promise.allSettled(answers)).map((each) => (each.status === 'fulfilled' ? each.value : each.reason.code));
+
+  test('is asked about a hundred times at once, and twenty times a second; the others as before', async () => {
+    const { api, clock, may } = arrange();
+    api.rights = new Set(['other get demo/c0']);
+    const all = await outcomes(named(300).map((key) => may(identityOf(), 'pull', key)));
+    expect(all.filter((answer) => answer === 'CALLER_LIMITED')).toHaveLength(200);
+    expect(api.reviews).toHaveLength(100);
+    await expect(may(identityOf(), 'pull', { namespace: 'demo', name: 'new' })).rejects.toMatchObject({
+      status: 429,
+      headers: { 'retry-after': '1' },
+    });
+    expect(await may(identityOf({ username: 'other' }), 'pull', { namespace: 'demo', name: 'c0' })).toBe(true);
+    clock.pass(1_000);
+    await outcomes(named(50, 1000).map((key) => may(identityOf(), 'push', key)));
+    // A push takes two rights: asked is for both, or for none that is not counted.
+    expect(api.reviews.length).toBeLessThanOrEqual(121);
+  });
+
+  test('keeps what was allowed before, however often it is asked about again', async () => {
+    const { api, clock, may } = arrange();
+    const mine = named(80);
+    expect(new Set(await outcomes(mine.map((key) => may(identityOf(), 'pull', key))))).toEqual(new Set([true]));
+    api.rights = new Set(mine.map(({ name }) => `system:serviceaccount:demo:default get demo/${name}`));
+    await outcomes(named(300, 1000).map((key) => may(identityOf(), 'pull', key)));
+    clock.pass(30_000);
+    await outcomes(named(300, 2000).map((key) => may(identityOf(), 'pull', key)));
+    expect(new Set(await outcomes(mine.map((key) => may(identityOf(), 'pull', key))))).toEqual(new Set([true]));
+  });
+
+  test('with ever new identities is asked about a thousand times at once, and keeps nobody away who has rights', async () => {
+    const { api, may } = arrange();
+    api.rights = new Set(['known get demo/a', 'known get demo/b']);
+    const known = identityOf({ username: 'known' });
+    expect(await may(known, 'pull', { namespace: 'demo', name: 'a' })).toBe(true);
+    const flood = Array.from({ length: 1500 }, (_, at) => may(identityOf({ username: `u${at}` })));
+    expect((await outcomes(flood)).filter((answer) => answer === 'CALLER_LIMITED').length).toBeGreaterThan(400);
+    expect(await may(known, 'pull', { namespace: 'demo', name: 'b' })).toBe(true);
+  });
+});

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import { duplexPair } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { call } from '../support/call.ts';
 import { findSecrets } from './support/canary.ts';
 import {
@@ -15,6 +17,15 @@ import {
 } from './support/forward-proxy-scene.ts';
 import { exchangeRaw } from './support/raw-exchange.ts';
 
+/** What a client of TLS 1.2 begins with. */
+async function clientHello(servername: string): Promise<Buffer> {
+  const [near, far] = duplexPair();
+  const client = connectTls({ socket: near, servername, maxVersion: 'TLSv1.2' }).on('error', () => {});
+  onTestFinished(() => void client.destroy());
+  const [hello] = await once(far, 'data');
+  return hello;
+}
+
 const statusOf = (answer: string) => Number(answer.slice(9, 12));
 
 describe('a CONNECT is refused', () => {
@@ -24,7 +35,7 @@ describe('a CONNECT is refused', () => {
     ['without a namespace', { user: 'registry' }, 407, /with their namespaces/],
     ['without a connector', { user: '' }, 407, /with their namespaces/],
     ['with a token that is nobody’s', { token: tokens.stranger }, 407, /the token is not known here/],
-    ['by a caller without the right', { token: tokens.neighbour }, 403, /neighbour may not push through it/],
+    ['by a caller without the right', { token: tokens.neighbour }, 403, /neighbour may not pull through it/],
     ['through a connector that is not there', { user: 'demo/gone' }, 403, /demo\/gone: there is no such connector/],
     ['to a host that no connector serves', { user: 'demo/plain' }, 403, /demo\/plain serves plain\.test:\d+/],
     [
@@ -80,7 +91,22 @@ describe('a CONNECT is refused', () => {
     const { proxy } = await openForwardScene();
     const { answer } = await connectThrough(proxy.port, target);
     expect(statusOf(answer)).toBe(status);
-    expect((await proxy.operation()).target?.length).toBeLessThanOrEqual(128);
+    expect((await proxy.operation()).target?.length ?? 0).toBeLessThanOrEqual(128);
+  });
+
+  test.each([
+    ['any:Secret+Canary/7c=1d@registry.test:443', 'registry.test:443'],
+    ['any:Secret@Canary/7c=1d@registry.test:443', 'registry.test:443'],
+    ['any:Secret+Canary/7c=1d', undefined],
+    ['registry.test:443@any:Secret+Canary/7c=1d', undefined],
+    ['https://any:Secret+Canary@registry.test/v2/', undefined],
+  ])('for %j, of which nothing but a host is told', async (target, told) => {
+    const { proxy } = await openForwardScene();
+    const { answer, status } = await connectThrough(proxy.port, target);
+    expect(status).toBe(400);
+    const operation = await proxy.operation();
+    expect(operation.target).toBe(told);
+    expect(answer + JSON.stringify(operation)).not.toMatch(/secret|canary/i);
   });
 
   test('and no certificate is made for hosts that no connector serves', async () => {
@@ -162,17 +188,35 @@ describe('after the CONNECT', () => {
     expect(registry.requests).toEqual([]);
   });
 
-  test('a handshake that fails leaves a line that says so', async () => {
+  test('a handshake that fails leaves a line that says whose it was', async () => {
     const { proxy, registry } = await openForwardScene();
     const { socket } = await connectThrough(proxy.port, registry.authority);
-    // A record of type handshake, and an alert «unknown CA» in place of the rest of it.
+    // A record of type handshake that is cut short by another.
     socket.write(Buffer.from([0x16, 3, 1, 0, 4, 1, 0, 0, 0, 0x15, 3, 3, 0, 2, 2, 48]));
     socket.resume();
     expect(await proxy.operation()).toMatchObject({
       method: 'CONNECT',
       target: registry.authority,
+      caller: 'member',
+      connector: { namespace: 'demo', name: 'registry' },
       error: 'TLS_FAILED',
     });
+  });
+
+  test.each([
+    ['bad_certificate', 42, true],
+    ['certificate_unknown', 46, true],
+    ['unknown_ca', 48, true],
+    ['access_denied', 49, false],
+  ])('alert %s (%i) says that the client does not trust the authority: %s', async (_name, alert, isDistrust) => {
+    const seen: unknown[] = [];
+    const { proxy, registry } = await openForwardScene({ proxy: { observer: (_, cause) => void seen.push(cause) } });
+    const { socket } = await connectThrough(proxy.port, registry.authority);
+    socket.resume();
+    socket.write(Buffer.concat([await clientHello('registry.test'), Buffer.from([0x15, 3, 3, 0, 2, 2, alert])]));
+    expect(await proxy.operation()).toMatchObject({ error: 'TLS_FAILED', caller: 'member' });
+    const message = isDistrust ? /^the client does not trust the authority$/ : new RegExp(`alert number ${alert}`);
+    expect(seen).toEqual([expect.objectContaining({ message: expect.stringMatching(message) })]);
   });
 
   test('a client that leaves before it says anything leaves nothing behind', async () => {
