@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { call } from '../support/call.ts';
 import { digestOf } from '../support/digest.ts';
-import type * as faults from '../support/faults.ts';
+import * as faults from '../support/faults.ts';
 import { connectorTo, type RunningProxy, startProxy } from '../support/proxy.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 
@@ -22,18 +22,7 @@ beforeEach(async () => {
   digest = await registry.seedSyntheticBlob('team/app', 100_000);
   const half = Promise.withResolvers<void>();
   goOn = half.resolve;
-  const inflict: faults.Fault['inflict'] = async (answer) => {
-    const right = await answer();
-    const body = async function* () {
-      for await (const chunk of right.body ?? []) {
-        yield chunk.subarray(0, 50_000);
-        await half.promise;
-        yield chunk.subarray(50_000);
-      }
-    };
-    return { ...right, body: body() };
-  };
-  registry.faults.add({ match: { path: /blobs/ }, fault: { name: 'stopped half-way', inflict } });
+  registry.faults.add({ match: { path: /blobs/ }, fault: faults.stoppedAfter(50_000, half.promise) });
 });
 afterEach(async () => {
   goOn();

@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../support/digest.ts';
-import type * as faults from '../support/faults.ts';
+import * as faults from '../support/faults.ts';
 import { ask, connectThrough, openForwardScene, secure } from './support/forward-proxy-scene.ts';
 
 const aMinuteMs = 60_000;
@@ -13,18 +13,7 @@ async function openHalf() {
   const scene = await openForwardScene({ registry: { redirectBlobs: () => undefined } });
   const digest = await scene.registry.seedSyntheticBlob('team/app', 100_000);
   const half = Promise.withResolvers<void>();
-  const inflict: faults.Fault['inflict'] = async (answer) => {
-    const right = await answer();
-    const body = async function* () {
-      for await (const chunk of right.body ?? []) {
-        yield chunk.subarray(0, 50_000);
-        await half.promise;
-        yield chunk.subarray(50_000);
-      }
-    };
-    return { ...right, body: body() };
-  };
-  scene.registry.faults.add({ match: { path: /blobs/ }, fault: { name: 'stopped half-way', inflict } });
+  scene.registry.faults.add({ match: { path: /blobs/ }, fault: faults.stoppedAfter(50_000, half.promise) });
   const { socket } = await connectThrough(scene.proxy.port, scene.registry.authority);
   const tls = await secure(socket, 'registry.test', scene.ca);
   const request = httpRequest({

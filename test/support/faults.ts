@@ -142,6 +142,26 @@ export const hanging: Fault = { name: 'hanging', inflict: async () => ({ raw: ''
 export const stalledAfter = (bytes: number): Fault =>
   changing(`stalledAfter(${bytes})`, (answer) => cut(answer, bytes, 'hang'));
 
+/** The right answer, of which all that is beyond `bytes` comes when the promise is fulfilled. */
+export const stoppedAfter = (bytes: number, goOn: Promise<void>): Fault =>
+  changing(`stoppedAfter(${bytes})`, (answer) => ({ ...answer, body: interrupted(answer.body ?? [], bytes, goOn) }));
+
+async function* interrupted(
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  bytes: number,
+  goOn: Promise<void>,
+) {
+  let sent = 0;
+  for await (const chunk of body) {
+    const first = chunk.subarray(0, Math.max(0, bytes - sent));
+    if (first.length > 0) yield first;
+    sent += first.length;
+    if (first.length === chunk.length) continue;
+    await goOn;
+    yield chunk.subarray(first.length);
+  }
+}
+
 /** The right answer, its body in pieces of `bytes` with a pause of `everyMs` after each. */
 export const slowBody = ({ bytes, everyMs }: { bytes: number; everyMs: number }): Fault =>
   changing(`slowBody(${bytes} every ${everyMs} ms)`, (answer, exchange) => ({
