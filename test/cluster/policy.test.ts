@@ -345,7 +345,7 @@ requireParts(...parts)('the policy of images', () => {
         },
       };
       expect(await apply(secret('kubernetes.io/service-account-token', stolen))).toContain(
-        'the controller writes the Secrets',
+        'the controller writes Secrets oci-connector-pull',
       );
     });
 
