@@ -142,8 +142,8 @@ export class StreamedBody implements BodySource {
 }
 
 /** A caller whose body nobody wants gets this long, and may send this much, until it has read the answer. */
-const lingerMs = 2_000;
-const lingerBytesMax = 8 * 1024 * 1024;
+const lingerMs = 10_000;
+const lingerBytesMax = 64 * 1024 * 1024;
 
 /**
  * Answers a request. Where some of its body is still to come, the connection ends, but not before the caller had time to

@@ -157,7 +157,10 @@ function reportOf(
     ),
     unclassified: classified
       .filter(({ kind }) => kind === undefined)
-      .map(({ result }) => `${result.name} ${result.action} ${result.repository}: ${result.failure}`),
+      .map(({ result: { name, action, repository, failure, from, to } }) => {
+        const met = interruptions.filter((each) => each.from <= to && each.to >= from).map(({ kind }) => kind);
+        return `${name} ${action} ${repository}: ${failure} (met: ${met.join(', ') || 'nothing'})`;
+      }),
     damaged: results
       .filter(({ damage }) => damage !== undefined)
       .map(({ name, action, damage }) => `${name} ${action}: ${damage}`),
