@@ -22,7 +22,6 @@ const codes: ReadonlySet<ProxyErrorCode> = new Set([
   'GRANT_LAPSED',
 ]);
 const refused = /connection refused|ECONNREFUSED/;
-const reset = /^ECONNRESET$/;
 const broken = /connection reset by peer|ECONNRESET|\bEOF\b|broken pipe|EPIPE|socket hang up/;
 /** Statuses that the injector answers with, or the product where a HEAD leaves no room for its code. */
 const statuses: ReadonlySet<string> = new Set(['429', '500', '502', '503', '504']);
@@ -39,16 +38,20 @@ export function classifyFailure(result: OperationResult, evidence: FaultEvidence
   return classifyBreak(text, result, evidence);
 }
 
-/**
- * A drained process breaks nothing off: whoever meets it is refused by the closed port, or served to the end. But who has
- * just been connected by the kernel when the port closes is reset by it, and a client that repeats nothing says so.
- */
-function classifyBreak(text: string, { from, to, repository, client }: OperationResult, evidence: FaultEvidence) {
+/** The logger gathers lines for a tenth of a second: a process that is killed takes them with it. */
+const unwrittenMs = 150;
+
+/** A drained process breaks nothing off: whoever meets it is refused by the closed port, or served to the end. */
+function classifyBreak(text: string, { from, to, repository }: OperationResult, evidence: FaultEvidence) {
   const met = evidence.interruptions.filter((each) => each.from <= to && each.to >= from).map((each) => each.kind);
   if (refused.test(text)) return met.length > 0 ? 'refused while it was away' : undefined;
   if (!broken.test(text)) return undefined;
   if (met.includes('killed')) return 'cut off by the kill';
-  if (met.includes('drained') && client === 'plain' && reset.test(text)) return 'reset as the port closed';
+  if (
+    evidence.interruptions.some((each) => each.kind === 'killed' && each.from >= to && each.from <= to + unwrittenMs)
+  ) {
+    return 'broken off, and the kill took the line with it';
+  }
   const isTold = evidence.logged.some((line) => line.error === 'BROKEN' && line.repository === repository);
   return isTold ? 'broken off, as the registry had it' : undefined;
 }
