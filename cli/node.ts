@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
+import { centreDispatcher } from '../platform/centre/dispatcher.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createMetrics } from '../platform/metrics.ts';
 import { openWatchedFile } from '../platform/watched-file.ts';
 import { CentralAccess } from '../proxy/central-access.ts';
-import { centreDispatcher } from '../proxy/centre-dispatcher.ts';
 import { buildProxy, type ProxyOptions } from '../proxy/listener.ts';
 import { selfTest } from '../proxy/self-test.ts';
 import { UpstreamLimits } from '../proxy/upstream-limits.ts';

@@ -62,6 +62,15 @@ export function connectorHost(key: ConnectorKey, clusterDomain = 'cluster.local'
   return `c-${key.name}.${key.namespace}.svc.${clusterDomain}`;
 }
 
+/**
+ * The address of a connector's proxy in the cluster, as its status shows it: host form, or path form where its class
+ * says so.
+ */
+export function proxyUrl(key: ConnectorKey, form: 'host' | 'path', clusterDomain?: string): string {
+  const host = `http://${connectorHost(key, clusterDomain)}`;
+  return form === 'path' ? `${host}/${connectorPath(key)}` : host;
+}
+
 /** Reads the host form from a `Host` header, with or without a port, by its first two labels; undefined for any other host. */
 export function parseConnectorHost(host: string): ConnectorKey | undefined {
   const [first, second] = hostLabels(host);

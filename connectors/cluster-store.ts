@@ -4,8 +4,8 @@ import type { ObjectWatches } from '../platform/kubernetes/object-watches.ts';
 import { realTimers, sleepWith, type Timers } from '../platform/kubernetes/timers.ts';
 import { type ConnectorKey, formatKey } from './address.ts';
 import { builtinClasses } from './builtin-class.ts';
-import { type ConnectorCatalogue, type ConnectorStore, defaultSharedNamespace } from './catalogue.ts';
-import { readConnector, readConnectorClass, readSecret } from './cluster-documents.ts';
+import { type ConnectorCatalogue, type ConnectorStore, defaultSharedNamespace, documentsOf } from './catalogue.ts';
+import { type ReadDocument, readConnector, readConnectorClass, readSecret } from './cluster-documents.ts';
 import { type ConnectorParts, type ResolvedConnector, resolveConnector, unreadableConnector } from './connector.ts';
 import type { ImageReference } from './image-reference.ts';
 import { ConnectorIndex } from './matching.ts';
@@ -50,6 +50,8 @@ export class ClusterStore implements ConnectorStore {
   /** Connectors by what they name. */
   readonly #bySecret = new Dependents();
   readonly #byClass = new Dependents();
+  /** Classes as they were read, by the object that the API server sent. */
+  readonly #classes = new WeakMap<KubernetesObject, ReadDocument<ConnectorClass>>();
   readonly #dirty = new Set<string>();
   readonly #listeners = new Set<ChangeListener>();
   readonly #unsubscribe: readonly (() => void)[];
@@ -67,6 +69,7 @@ export class ClusterStore implements ConnectorStore {
         return [...entries.values()].map(({ resolved }) => resolved);
       },
       connector: (key: ConnectorKey) => entries.get(formatKey(key))?.resolved,
+      documents: (key: ConnectorKey) => documentsOf(this.document(key), (name) => this.connectorClass(name)),
       find: (reference: ImageReference, namespace: string) => index.find(reference, { namespace, sharedNamespace }),
       namespace: (name: string) => namespaces.get({ name }) as Namespace | undefined,
     });
@@ -118,7 +121,10 @@ export class ClusterStore implements ConnectorStore {
 
   connectorClass(name: string): ConnectorClass | undefined {
     const object = this.#options.classes.get({ name });
-    const read = object === undefined ? undefined : readConnectorClass(object);
+    if (object === undefined) return builtinClasses.find((builtin) => builtin.metadata.name === name);
+    // Templates make classes long, and each pod with configurations asks for them.
+    if (!this.#classes.has(object)) this.#classes.set(object, readConnectorClass(object));
+    const read = this.#classes.get(object);
     return read?.ok ? read.document : builtinClasses.find((builtin) => builtin.metadata.name === name);
   }
 

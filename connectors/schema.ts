@@ -119,10 +119,23 @@ const authType = z.strictObject({
   params: z.array(z.unknown()).optional().describe('Declarations of parameters. Not acted on.'),
 });
 
+const injection = z.strictObject({
+  mountPath: z
+    .string()
+    .regex(/^\/[^\0:]*$/, 'must be an absolute path without ":"')
+    .max(objectNameMax)
+    .optional()
+    .describe('Folder of a container where the files are mounted beside /etc/connectors/<connector>.'),
+  env: namedList(nameValue('variable'))
+    .optional()
+    .describe('Variables for containers that do not set them; $(MOUNT_PATH) in a value is the folder of the files.'),
+});
+
 const configuration = z.strictObject({
   name: itemName.describe('Name of the configuration.'),
   data: strings.optional().describe('Template of each file, by file name.'),
   params: z.array(z.unknown()).optional().describe('Declarations of parameters.'),
+  injection: injection.optional().describe('What the webhook adds to the containers of pods that ask for it.'),
 });
 
 const connectorClassSpec = z.strictObject({
@@ -176,6 +189,7 @@ export const documentSchemas = {
   'v1/Namespace': namespaceSchema,
 } as const;
 
+export type Configuration = z.infer<typeof configuration>;
 export type Connector = z.infer<typeof connectorSchema>;
 export type ConnectorClass = z.infer<typeof connectorClassSchema>;
 export type Secret = z.infer<typeof secretSchema>;
@@ -187,3 +201,9 @@ export function secretNamesOf({ spec }: Connector): readonly string[] {
   const names = [spec.auth?.secretRef?.name, spec.caCertSecretRef?.name];
   return [...new Set(names.filter((name) => name !== undefined))];
 }
+
+/** On a ConnectorClass, `path` or `host`: which form of the proxy's address its connectors show. */
+const resolverAnnotation = 'connectors.cpaas.io/proxy-resolver';
+
+export const proxyFormOf = (connectorClass: ConnectorClass | undefined): 'host' | 'path' =>
+  connectorClass?.metadata.annotations?.[resolverAnnotation] === 'path' ? 'path' : 'host';

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { connectorHost, connectorPath, imageAddress } from '../connectors/address.ts';
+import { imageAddress, proxyUrl } from '../connectors/address.ts';
 import type { ConnectorProblem, ResolvedConnector } from '../connectors/connector.ts';
 import { ignoredFields } from '../connectors/ignored-fields.ts';
 import { formatField } from '../connectors/manifest.ts';
 import { callerAudience } from '../connectors/pull-identity.ts';
-import type { Connector, ConnectorClass } from '../connectors/schema.ts';
+import { type Connector, type ConnectorClass, proxyFormOf } from '../connectors/schema.ts';
 import {
   type Condition,
   type ConnectorStatus,
@@ -16,8 +16,6 @@ import {
 } from '../connectors/status.ts';
 import { isAboutCa, type ProbePlan, planProbes, problemVerdict, type Verdict, verdictOf } from './probe-plan.ts';
 
-/** On a ConnectorClass, `path` or `host`: which form of the proxy's address its connectors show. */
-const resolverAnnotation = 'connectors.cpaas.io/proxy-resolver';
 /** False for a spec that cannot be used whatever else there is. */
 const specValidCondition = 'SpecValid';
 
@@ -76,9 +74,7 @@ function proxyOf(
   { imageHost, clusterDomain, caBundle }: ProxyAddresses,
   previous: ConnectorStatus,
 ): NonNullable<ConnectorStatus['proxy']> {
-  const host = `http://${connectorHost(key, clusterDomain)}`;
-  const isPathForm = connectorClass?.metadata.annotations?.[resolverAnnotation] === 'path';
-  const url = isPathForm ? `${host}/${connectorPath(key)}` : host;
+  const url = proxyUrl(key, proxyFormOf(connectorClass), clusterDomain);
   const trust = caBundle === undefined ? {} : { CACerts: caBundle };
   const httpAddress = { ...previous.proxy?.httpAddress, url, ...trust, audience: callerAudience, name: 'http' };
   return { httpAddress, nodeAddress: imageAddress(imageHost, key) };

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { type Grant, type GrantWant, isSameGrant } from '../credentials/grant.ts';
 import { isNarrow } from '../credentials/narrow.ts';
 import { credentialBehind } from '../credentials/registry-errors.ts';
+import { formatRefusal } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
 import type { Access, Call } from './access.ts';
 import {
@@ -11,7 +12,6 @@ import {
   callersPath,
   callerTokenHeader,
   formatGrantAnswer,
-  formatRefusal,
   type GrantQuestion,
   grantQuestion,
   grantsPath,

@@ -8,7 +8,6 @@ import { isConnectorName, isNamespaceName } from '../connectors/address.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { isRepository } from '../connectors/image-reference.ts';
 import type { Grant } from '../credentials/grant.ts';
-import { isProxyErrorCode, ProxyError } from '../platform/errors.ts';
 
 export const grantsPath = '/v1/grants';
 export const callersPath = '/v1/callers';
@@ -62,13 +61,6 @@ export const callerAnswer = z.object({ caller: z.string() });
 /** What an agent is told about itself, to test itself by. */
 export const selfAnswer = z.object({ node: z.string(), imageHost: z.string() });
 
-const refusalAnswer = z.object({
-  code: z.string(),
-  message: z.string(),
-  headers: z.record(z.string(), z.string()).optional(),
-  caller: z.string().optional(),
-});
-
 export type GrantQuestion = z.infer<typeof grantQuestion>;
 export type GrantAnswer = z.infer<typeof grantAnswer>;
 
@@ -106,16 +98,4 @@ export function readConnector({ connector }: GrantAnswer): ResolvedConnector {
     maxConcurrentRequests: connector.maxConcurrentRequests,
     ...unknownToAgents,
   });
-}
-
-export function formatRefusal({ code, message, headers, caller }: ProxyError): string {
-  return JSON.stringify({ code, message, headers, caller });
-}
-
-/** The centre's refusal as the error that it was there; undefined for an answer that is none of its words. */
-export function readRefusal(body: unknown): ProxyError | undefined {
-  const parsed = refusalAnswer.safeParse(body);
-  if (!parsed.success || !isProxyErrorCode(parsed.data.code)) return undefined;
-  const { code, message, headers = {}, caller } = parsed.data;
-  return new ProxyError(code, message, { headers, caller });
 }

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { callerAudience } from '../connectors/pull-identity.ts';
 import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
+import { CentreClient, type CentreClientOptions } from '../platform/centre/client.ts';
+import { isAway } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { inTime } from '../platform/in-time.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
@@ -16,24 +16,12 @@ import {
   grantAnswer,
   grantsPath,
   readConnector,
-  readRefusal,
   selfAnswer,
   selfPath,
 } from './agent-protocol.ts';
 import { tokenDigest } from './caller.ts';
 import type { CentreRoute } from './centre-route.ts';
 import { readClaims } from './service-account-token.ts';
-
-export interface CentralAccessOptions {
-  /** `https://host[:port]` of the centre's API for agents. */
-  readonly centre: string;
-  /** To the centre alone: it trusts the `serving` authority. */
-  readonly dispatcher: Dispatcher;
-  /** The agent's own token, as it is now. */
-  readonly agentToken: () => string;
-  /** Epoch milliseconds. */
-  readonly now?: () => number;
-}
 
 interface Remembered {
   readonly answer: GrantAnswer;
@@ -54,7 +42,6 @@ const validMs = 25_000;
 const lastingMs = 15 * 60_000;
 /** A grant this short of its end is renewed before it is used: a request begun with it must find it good. */
 const renewBeforeMs = 10_000;
-const askMs = 15_000;
 /** After a failure, what is remembered is used for this long before the centre is asked again. */
 const pauseMs = 5_000;
 /** Who has an answer that was good a while ago waits this long for a new one. */
@@ -63,14 +50,14 @@ const patienceMs = 1_000;
 const oldMs = 45_000;
 /** Or not at all, as long as the centre is known to be away. */
 const awayMs = 30_000;
-const retryPausesMs = [0, 100, 200, 400, 800, 1600];
 
 /**
  * Access and grants as an agent has them: asked of the centre, with the caller's token and the agent's own, and
  * remembered. With the centre away, what it granted is good until it expires.
  */
 export class CentralAccess implements Access {
-  readonly #options: CentralAccessOptions;
+  readonly #options: CentreClientOptions;
+  readonly #client: CentreClient;
   readonly #now: () => number;
   readonly #remembered = new LRUCache<string, Remembered>({
     max: rememberedMax,
@@ -80,17 +67,16 @@ export class CentralAccess implements Access {
   readonly #identified = new LRUCache<string, { readonly caller: Caller; readonly at: number }>({ max: rememberedMax });
   readonly #flights = new SharedFlight<Remembered>();
   readonly #identifications = new SharedFlight<Caller>();
-  /** When the centre could last not be reached, for whatever question. */
-  #awayAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: CentralAccessOptions) {
+  constructor(options: CentreClientOptions) {
     this.#options = options;
+    this.#client = new CentreClient(options);
     this.#now = options.now ?? Date.now;
   }
 
   /** What the centre knows of this agent. */
   async self(signal: AbortSignal): Promise<z.infer<typeof selfAnswer>> {
-    return selfAnswer.parse(await this.#ask('GET', selfPath, undefined, signal));
+    return selfAnswer.parse(await this.#client.ask('GET', selfPath, undefined, signal));
   }
 
   async identify({ token }: Call, signal: AbortSignal): Promise<Caller> {
@@ -98,7 +84,7 @@ export class CentralAccess implements Access {
     const key = tokenDigest(token);
     const known = this.#identified.get(key);
     if (known === undefined) return this.#identify(token, signal);
-    if (this.#now() - known.at < validMs || this.#isPausing(this.#awayAt)) return known.caller;
+    if (this.#now() - known.at < validMs || this.#isPausing(this.#client.awayAt)) return known.caller;
     const asked = this.#identify(token, new AbortController().signal);
     return (await this.#inTime(asked, known.at)) ?? known.caller;
   }
@@ -107,7 +93,7 @@ export class CentralAccess implements Access {
     const key = tokenDigest(token);
     return this.#identifications.run(key, signal, async (shared) => {
       try {
-        const { caller } = callerAnswer.parse(await this.#ask('POST', callersPath, { token }, shared));
+        const { caller } = callerAnswer.parse(await this.#client.ask('POST', callersPath, { token }, shared));
         this.#identified.set(key, { caller: { name: caller }, at: this.#now() });
         return { name: caller };
       } catch (error) {
@@ -133,7 +119,7 @@ export class CentralAccess implements Access {
       return this.#renew(key, want, refused, signal);
     }
     const isFresh = now - known.at < validMs && now < known.until - renewBeforeMs;
-    if (isFresh || this.#isPausing(known.failedAt) || this.#isPausing(this.#awayAt)) return known;
+    if (isFresh || this.#isPausing(known.failedAt) || this.#isPausing(this.#client.awayAt)) return known;
     // Whoever began to ask may leave: the answer is for those who come next as well.
     const renewed = await this.#inTime(this.#renew(key, want, undefined, new AbortController().signal), known.at);
     if (renewed === undefined) known.failedAt = this.#now();
@@ -162,8 +148,8 @@ export class CentralAccess implements Access {
   /** An answer, or undefined where the centre has none at present; what it refuses is thrown. */
   #inTime<T>(asked: Promise<T>, since: number): Promise<T | undefined> {
     // Slow is not away: what is old is waited for, until the question itself has failed.
-    const patience = this.#now() - since > oldMs ? askMs : patienceMs;
-    const isAwayNow = this.#now() - this.#awayAt < awayMs;
+    const patience = this.#now() - since > oldMs ? CentreClient.askMs : patienceMs;
+    const isAwayNow = this.#now() - this.#client.awayAt < awayMs;
     const answer = asked.catch((error: unknown) => {
       if (isFinal(error)) throw error;
       return undefined;
@@ -179,7 +165,7 @@ export class CentralAccess implements Access {
 
   async #grant(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
     const { token, connector, repository } = want;
-    const body = await this.#ask('POST', grantsPath, { token, connector, repository, refused }, signal);
+    const body = await this.#client.ask('POST', grantsPath, { token, connector, repository, refused }, signal);
     const answer = grantAnswer.parse(body);
     const at = this.#now();
     const { grant } = answer;
@@ -209,56 +195,6 @@ export class CentralAccess implements Access {
     };
     return { caller: { name: answer.caller }, connector, grants, centre };
   }
-
-  async #ask(method: 'GET' | 'POST', path: string, question: unknown, signal: AbortSignal): Promise<unknown> {
-    const { centre, agentToken } = this.#options;
-    const headers: Record<string, string> = { authorization: `Bearer ${agentToken()}` };
-    const body = question === undefined ? null : JSON.stringify(question);
-    if (body !== null) headers['content-type'] = 'application/json';
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
-    const request = { origin: centre, path, method, headers, body, signal: limited } as const;
-    const response = await this.#send(request, signal);
-    const answer = await response.body.json().catch(() => undefined);
-    if (response.statusCode === 200 && answer !== undefined) return answer;
-    throw readRefusal(answer) ?? away(`the centre answered ${response.statusCode}`);
-  }
-
-  /** A replica of the centre that ends, or a connection that it closed, is no reason to fail: questions may be asked again. */
-  async #send(request: Dispatcher.RequestOptions, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        const response = await this.#options.dispatcher.request(request);
-        this.#awayAt = Number.NEGATIVE_INFINITY;
-        return response;
-      } catch (cause) {
-        signal.throwIfAborted();
-        const pause = retryPausesMs[attempt];
-        const isLate = (request.signal as AbortSignal).aborted;
-        if (pause === undefined || isLate) {
-          // One question that takes too long says nothing about the others.
-          if (!isLate || attempt > 0) this.#awayAt = this.#now();
-          throw away('the centre cannot be reached', cause);
-        }
-        await delay(pause, undefined, { signal });
-      }
-    }
-  }
 }
 
-const away = (message: string, cause?: unknown): ProxyError =>
-  new ProxyError('CENTRE_UNREACHABLE', message, { cause, headers: { 'retry-after': '2' } });
-
-/** The centre, or what it needs, is not there: nothing was decided about the caller. */
-const awayCodes: ReadonlySet<string> = new Set([
-  'CENTRE_UNREACHABLE',
-  'ACCESS_UNAVAILABLE',
-  'AGENT_UNKNOWN',
-  'INTERNAL',
-  'UPSTREAM_UNREACHABLE',
-  'UPSTREAM_TIMEOUT',
-  'UPSTREAM_LIMITED',
-  'CALLER_LIMITED',
-]);
-
-const isAway = (error: unknown): boolean => !(error instanceof ProxyError) || awayCodes.has(error.code);
 const isFinal = (error: unknown): boolean => !isAway(error);

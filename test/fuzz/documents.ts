@@ -2,16 +2,10 @@ import fc from 'fast-check';
 import { isConnectorName, isNamespaceName } from '../../connectors/address.ts';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
 import { parseManifests } from '../../connectors/manifest.ts';
+import { readRefusal } from '../../platform/centre/refusal.ts';
 import { proxyAuthorization, proxyFor } from '../../platform/environment-proxy.ts';
 import { ProxyError } from '../../platform/errors.ts';
-import {
-  callerAnswer,
-  grantAnswer,
-  grantQuestion,
-  readConnector,
-  readRefusal,
-  selfAnswer,
-} from '../../proxy/agent-protocol.ts';
+import { callerAnswer, grantAnswer, grantQuestion, readConnector, selfAnswer } from '../../proxy/agent-protocol.ts';
 import { CallersFileError, parseCallers } from '../../proxy/callers-file.ts';
 import { arbitraryText } from '../platform/arbitrary-text.ts';
 import { connectorTo } from '../support/proxy.ts';

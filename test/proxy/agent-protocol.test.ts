@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { formatRefusal, readRefusal } from '../../platform/centre/refusal.ts';
 import { ProxyError } from '../../platform/errors.ts';
-import {
-  formatGrantAnswer,
-  formatRefusal,
-  grantAnswer,
-  grantQuestion,
-  readConnector,
-  readRefusal,
-} from '../../proxy/agent-protocol.ts';
+import { formatGrantAnswer, grantAnswer, grantQuestion, readConnector } from '../../proxy/agent-protocol.ts';
 import { connectorFor, robot, robotSecret } from '../credentials/fixtures.ts';
 
 const connector = connectorFor('https://registry.example.com/team', robotSecret, {

@@ -1,8 +1,8 @@
 import { createSecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
-import { dialer } from '../platform/http1/connect.ts';
-import { type Connect, OriginPool } from '../platform/http1/origin-pool.ts';
-import { readBuffers } from '../platform/read-buffers.ts';
+import { dialer } from '../http1/connect.ts';
+import { type Connect, OriginPool } from '../http1/origin-pool.ts';
+import { readBuffers } from '../read-buffers.ts';
 
 const connectMs = 5_000;
 const answerMs = 60_000;
