@@ -32,6 +32,7 @@ export interface ControllerSettings {
   readonly webhookService: string;
   readonly agentsService: string;
   readonly agentsAccount: string;
+  readonly csiAccount: string;
   readonly webhookConfiguration: string;
   /** Further names and addresses that the serving certificate is for. */
   readonly webhookNames: readonly string[];
@@ -63,6 +64,7 @@ export const controllerDefaults = {
   webhookService: 'oci-connector-webhook',
   agentsService: 'oci-connector-agents',
   agentsAccount: 'oci-connector-node',
+  csiAccount: 'oci-connector-csi',
   webhookConfiguration: 'oci-connector',
   probeSeconds: '300',
   drainSeconds: '30',
@@ -94,6 +96,7 @@ const flags = z.object({
   webhookService: objectName('--webhook-service'),
   agentsService: objectName('--agents-service'),
   agentsAccount: objectName('--agents-account'),
+  csiAccount: objectName('--csi-account'),
   webhookConfiguration: objectName('--webhook-configuration'),
   webhookName: z.array(certificateName).default([]),
   secretsNamespace: z.array(namespaceOf('--secrets-namespace')).optional(),

@@ -205,18 +205,30 @@ function httpsOptionsOf({ settings, objects, keys, log }: Serving): HttpsOptions
   };
 }
 
-function agentApiOf({ settings, objects, log, metrics }: Serving, options: ServingOptions) {
-  const agentName = `system:serviceaccount:${settings.namespace}:${settings.agentsAccount}`;
+function agentApiOf({ settings, objects, keys, log, metrics }: Serving, options: ServingOptions) {
+  const userOf = (account: string) => `system:serviceaccount:${settings.namespace}:${account}`;
+  const agentName = userOf(settings.agentsAccount);
+  const driverName = userOf(settings.csiAccount);
   const agents = new TokenReviews({
     client: objects.client,
     audience: agentAudience,
-    subject: agentName,
+    subjects: [agentName, driverName],
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
   return buildAgentApi({
     access: options.access,
     agents,
     agentName,
+    driver: {
+      name: driverName,
+      sources: {
+        store: objects.store,
+        access: options.access,
+        caBundle: () => keys.interception.caBundle,
+        clusterDomain: settings.clusterDomain,
+        onRender: (volume) => log[volume.isRefresh ? 'debug' : 'info'](volume, 'rendered the files of a volume'),
+      },
+    },
     imageHost: settings.imageHost,
     serve: (request, response, call) => void answerCall(request, response, call, options),
     onError: (err) => log.error({ err }, 'an agent could not be answered'),

@@ -15,7 +15,6 @@ const ignoredClassFields = [
   'address',
   'addressExtensions',
   'params',
-  'configurations',
   'livenessProbe',
   'authProbes',
   'proxy',

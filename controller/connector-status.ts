@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { imageAddress, proxyUrl } from '../connectors/address.ts';
+import { templateProblems } from '../connectors/configurations/render.ts';
 import type { ConnectorProblem, ResolvedConnector } from '../connectors/connector.ts';
 import { ignoredFields } from '../connectors/ignored-fields.ts';
 import { formatField } from '../connectors/manifest.ts';
@@ -115,7 +116,12 @@ function unreadable(facts: ConnectorFacts): Verdict | undefined {
 
 function classVerdict(facts: ConnectorFacts): Verdict {
   const problem = withReason(facts, 'ConnectorClassNotFound');
-  return problem ? problemVerdict(problem) : verdictOf('True', 'ConnectorClassFound', '');
+  if (problem !== undefined) return problemVerdict(problem);
+  // Images are pulled without configurations: a template that cannot be read is told, and keeps nobody from that.
+  const broken = templateProblems(facts.connectorClass?.spec.configurations ?? []);
+  if (broken.length === 0) return verdictOf('True', 'ConnectorClassFound', '');
+  const className = facts.connectorClass?.metadata.name;
+  return verdictOf('True', 'ConfigurationsInvalid', `ConnectorClass "${className}": ${broken.join('; ')}`);
 }
 
 const secretReasons = ['SecretNamespaceForbidden', 'SecretNotFound', 'SecretsNotReadable', 'SecretRequired'] as const;

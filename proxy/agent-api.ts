@@ -1,12 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { z } from 'zod';
+import {
+  configurationQuestion,
+  configurationRevisionsPath,
+  configurationsPath,
+  revisionsQuestion,
+} from '../connectors/configurations/protocol.ts';
 import { type Grant, type GrantWant, isSameGrant } from '../credentials/grant.ts';
 import { isNarrow } from '../credentials/narrow.ts';
 import { credentialBehind } from '../credentials/registry-errors.ts';
 import { formatRefusal } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
 import type { Access, Call } from './access.ts';
+import { type ConfigurationSources, renderVolume, volumeRevisions } from './agent-configurations.ts';
 import {
   callerQuestion,
   callersPath,
@@ -18,7 +25,7 @@ import {
   relayPath,
   selfPath,
 } from './agent-protocol.ts';
-import { tokenOf } from './caller.ts';
+import { type CallOrigin, tokenOf } from './caller.ts';
 import type { TokenReviews } from './token-reviews.ts';
 import { upstreamRepository } from './upstream-repository.ts';
 
@@ -26,8 +33,10 @@ export interface AgentApiOptions {
   readonly access: Access;
   /** Reviews for audience `oci-connector-agent`. */
   readonly agents: TokenReviews;
-  /** User name of the agents' service account: nobody else is an agent. */
+  /** User name of the nodes' agents. Nobody else is one, but the CSI driver, which is asked for less. */
   readonly agentName: string;
+  /** The CSI driver of the nodes, by its user name, and what it is answered from; absent where there is none. */
+  readonly driver?: { readonly name: string; readonly sources: ConfigurationSources };
   /** Where the webhook points images to: an agent has to be reachable there. */
   readonly imageHost: string;
   /** Serves a request of the registry API for a caller. */
@@ -60,9 +69,11 @@ export function buildAgentApi(options: AgentApiOptions): (request: IncomingMessa
 async function answer(request: IncomingMessage, response: ServerResponse, options: AgentApiOptions): Promise<void> {
   const departure = new AbortController();
   response.once('close', () => departure.abort(new DOMException('the agent went away', 'AbortError')));
-  const node = await nodeOf(request, options, departure.signal);
+  const agent = await agentOf(request, options, departure.signal);
+  const { node } = agent;
   const origin = { address: request.socket.remoteAddress ?? '', node };
   const path = request.url ?? '';
+  if (agent.name !== options.agentName) return answerDriver(request, response, { path, origin, options, departure });
   if (path.startsWith(`${relayPath}/`)) {
     const token = request.headers[callerTokenHeader];
     delete request.headers[callerTokenHeader];
@@ -82,17 +93,50 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   if (request.method === 'GET' && path === selfPath) {
     return send(response, 200, JSON.stringify({ node, imageHost: options.imageHost }));
   }
-  throw new ProxyError('ROUTE_UNKNOWN', 'this is the API for agents, version 1: is the agent of another version?');
+  throw unknownRoute();
 }
 
-async function nodeOf(request: IncomingMessage, options: AgentApiOptions, signal: AbortSignal): Promise<string> {
+interface DriverCall {
+  readonly path: string;
+  readonly origin: CallOrigin;
+  readonly options: AgentApiOptions;
+  readonly departure: AbortController;
+}
+
+/** The CSI driver asks for files, and for nothing else: it never sees a grant. */
+async function answerDriver(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { path, origin, options, departure }: DriverCall,
+): Promise<void> {
+  const sources = options.driver?.sources;
+  if (sources !== undefined && request.method === 'POST' && path === configurationsPath) {
+    const question = await readQuestion(request, configurationQuestion);
+    return send(response, 200, JSON.stringify(await renderVolume(question, origin, sources, departure.signal)));
+  }
+  if (sources !== undefined && request.method === 'POST' && path === configurationRevisionsPath) {
+    const { wants } = await readQuestion(request, revisionsQuestion);
+    return send(response, 200, JSON.stringify({ revisions: volumeRevisions(wants, sources) }));
+  }
+  throw unknownRoute();
+}
+
+const unknownRoute = (): ProxyError =>
+  new ProxyError('ROUTE_UNKNOWN', 'this is the API for agents, version 1: is the agent of another version?');
+
+async function agentOf(
+  request: IncomingMessage,
+  options: AgentApiOptions,
+  signal: AbortSignal,
+): Promise<{ readonly name: string; readonly node: string }> {
   const token = tokenOf(request.headers.authorization);
   const origin = { address: request.socket.remoteAddress ?? '' };
   const identity = token === undefined ? undefined : await options.agents.identify(token, origin, signal);
-  if (identity?.username !== options.agentName) {
-    throw new ProxyError('AGENT_UNKNOWN', `only agents with a token of ${options.agentName} are served here`);
+  const names = [options.agentName, ...(options.driver === undefined ? [] : [options.driver.name])];
+  if (identity === undefined || !names.includes(identity.username)) {
+    throw new ProxyError('AGENT_UNKNOWN', `only agents with a token of ${names.join(' or ')} are served here`);
   }
-  if (identity.node !== undefined) return identity.node;
+  if (identity.node !== undefined) return { name: identity.username, node: identity.node };
   throw new ProxyError('AGENT_UNKNOWN', "the agent's token names no node: it has to be the projected one of its pod");
 }
 

@@ -24,8 +24,8 @@ export interface TokenReviewsOptions {
   readonly client: ReviewClient;
   /** The only audience that counts. */
   readonly audience: string;
-  /** The only subject that counts; any where absent. */
-  readonly subject?: string;
+  /** The only subjects that count; any where absent. */
+  readonly subjects?: readonly string[];
   /** Epoch milliseconds. */
   readonly now?: () => number;
   /** How long the API server may take. */
@@ -105,8 +105,8 @@ export class TokenReviews {
     const claims = readClaims(token);
     const isExpired = claims === undefined || claims.expiresAt <= this.#now();
     if (isExpired || !claims.audiences.includes(this.#options.audience)) return undefined;
-    const { subject } = this.#options;
-    if (subject !== undefined && claims.subject !== subject) return undefined;
+    const { subjects } = this.#options;
+    if (subjects !== undefined && !subjects.some((subject) => subject === claims.subject)) return undefined;
     const key = tokenDigest(token);
     // Whoever was accepted before is asked about again as often as needed; garbage is not, however often it comes.
     if (this.#reviews.last(key)?.identity === undefined && this.#reviews.isDue(key)) this.#limit(origin);

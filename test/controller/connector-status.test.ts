@@ -266,3 +266,15 @@ describe('a status that says the same', () => {
     expect(statusFrom(facts, mixed)).toBe(mixed);
   });
 });
+
+test('templates of the class that cannot be read are told, and keep nobody from pulling', () => {
+  const broken = classOf('broken', { configurations: [{ name: 'npm', data: { '.npmrc': 'x\n{{ if }}' } }] });
+  const { conditions } = statusFrom(factsOf(connectorOf({ connectorClassName: 'broken' }), [broken]));
+  expect(conditionsIn({ conditions })).toMatchObject({
+    ConnectorClassReady: 'True ConfigurationsInvalid',
+    Ready: 'True Ready',
+  });
+  expect(messageIn({ conditions }, 'ConnectorClassReady')).toMatch(
+    /^ConnectorClass "broken": configuration "npm", file "\.npmrc", line 2: /,
+  );
+});

@@ -4,7 +4,7 @@ import { TokenReviews } from '../../proxy/token-reviews.ts';
 import { agentName, makeClock } from './support/centre.ts';
 import { FakeApiServer, makeToken, nodeExtra } from './support/reviews.ts';
 
-function arrange(options: { askMs?: number; subject?: string } = {}) {
+function arrange(options: { askMs?: number; subjects?: readonly string[] } = {}) {
   const api = new FakeApiServer();
   const clock = makeClock();
   const results: string[] = [];
@@ -53,7 +53,7 @@ describe('a token', () => {
   test.each([undefined, '', 'system:serviceaccount:demo:default', `${agentName}2`])(
     'of subject %j is nobody’s where there is one subject only, and costs no review',
     async (subject) => {
-      const { api, identify } = arrange({ subject: agentName });
+      const { api, identify } = arrange({ subjects: [agentName] });
       const options = subject === undefined ? {} : { subject };
       expect(await identify(api.login({ username: agentName }, options))).toBeUndefined();
       expect(api.reviews).toEqual([]);

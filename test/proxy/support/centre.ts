@@ -13,6 +13,7 @@ import { centreDispatcher } from '../../../platform/centre/dispatcher.ts';
 import { localAccess } from '../../../proxy/access.ts';
 import { AccessReviews } from '../../../proxy/access-reviews.ts';
 import { buildAgentApi } from '../../../proxy/agent-api.ts';
+import type { RenderedVolume } from '../../../proxy/agent-configurations.ts';
 import { agentAudience } from '../../../proxy/agent-protocol.ts';
 import { CentralAccess } from '../../../proxy/central-access.ts';
 import { clusterCallers } from '../../../proxy/cluster-callers.ts';
@@ -23,6 +24,7 @@ import { UpstreamLimits } from '../../../proxy/upstream-limits.ts';
 import { FakeApiServer, nodeExtra } from './reviews.ts';
 
 export const agentName = 'system:serviceaccount:oci-connector:oci-connector-node';
+export const driverName = 'system:serviceaccount:oci-connector:oci-connector-csi';
 export const host = '127.0.0.1';
 
 /** An authority, and a server certificate of its for this machine. */
@@ -54,6 +56,8 @@ export interface Cluster {
   readonly store: { catalogue: ReturnType<typeof buildCatalogue> };
   /** A token of the agent on this node. */
   agentToken(node: string): string;
+  /** A token of the CSI driver on this node. */
+  driverToken(node: string): string;
 }
 
 export function makeCluster(documents: Iterable<Document> = []): Cluster {
@@ -66,6 +70,7 @@ export function makeCluster(documents: Iterable<Document> = []): Cluster {
       store.catalogue = buildCatalogue(changed);
     },
     agentToken: (node) => api.login({ username: agentName, extra: nodeExtra(node) }, { audiences: [agentAudience] }),
+    driverToken: (node) => api.login({ username: driverName, extra: nodeExtra(node) }, { audiences: [agentAudience] }),
   };
 }
 
@@ -95,10 +100,22 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
     random: () => 0,
   };
   const requests: string[] = [];
+  const rendered: RenderedVolume[] = [];
   const api = buildAgentApi({
     access,
     agents: new TokenReviews({ client, audience: agentAudience, now }),
     agentName,
+    driver: {
+      name: driverName,
+      sources: {
+        store,
+        access,
+        caBundle: () => serving.ca,
+        clusterDomain: 'cluster.local',
+        now,
+        onRender: (volume) => rendered.push(volume),
+      },
+    },
     imageHost,
     serve: (request, response, call) => void answerCall(request, response, call, options),
     onError: (error) => errors.push(error),
@@ -116,7 +133,7 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
     await kill();
     await transports.close();
   };
-  return { port, requests, exchanges, operations, errors, fault, kill, close, [Symbol.asyncDispose]: close };
+  return { port, requests, rendered, exchanges, operations, errors, fault, kill, close, [Symbol.asyncDispose]: close };
 }
 
 /** Listens on a free port; `kill` takes the server and its connections away. */

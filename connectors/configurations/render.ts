@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { ProxyError, type ProxyErrorCode } from '../../platform/errors.ts';
+import { formatKey } from '../address.ts';
+import type { ConnectorDocuments } from '../catalogue.ts';
+import type { Configuration } from '../schema.ts';
+import { parseTemplate, type Template, TemplateError } from '../template/template.ts';
+import { builtinFiles } from './builtin-files.ts';
+import { paramsOf } from './params.ts';
+import { type ConfigurationWant, fileMax, filesMax, filesTotalMax, isFileName } from './protocol.ts';
+import { type ConfigurationContext, type TemplateConnector, templateConnector, templateData } from './template-data.ts';
+
+/** Changes when other files come of the same documents. */
+const renderVersion = 1;
+const templatesMax = 1_000;
+const templates = new LRUCache<string, Template>({ max: templatesMax, maxSize: 32 * 1024 * 1024 });
+
+/** A file of a volume. */
+export interface ConfigurationFile {
+  readonly name: string;
+  readonly content: string;
+}
+
+/** A configuration, and the class that it is of. */
+interface Chosen {
+  readonly configuration: Configuration;
+  readonly className: string;
+}
+
+/**
+ * The files of a volume, in no particular order.
+ * @param documents of the wanted connectors, in their order
+ * @throws ProxyError CONFIGURATION_UNKNOWN, CONFIGURATION_INVALID with class, configuration, file and line, or
+ * CONFIGURATION_TOO_LARGE
+ */
+export function renderConfigurations(
+  want: ConfigurationWant,
+  documents: readonly ConnectorDocuments[],
+  context: ConfigurationContext,
+): readonly ConfigurationFile[] {
+  const connectors = documents.map((document) => templateConnector(document, context.clusterDomain));
+  const files = new Map(builtinFiles(connectors, context));
+  for (const chosen of chooseConfigurations(want, documents)) {
+    for (const { name, content } of renderOne(chosen, want, connectors, context)) files.set(name, content);
+  }
+  for (const name of want.excluded) files.delete(name);
+  return checked([...files].map(([name, content]) => ({ name, content })));
+}
+
+/** Differs when the files of a want differ in more than the token. */
+export function revisionOf(
+  want: ConfigurationWant,
+  documents: readonly ConnectorDocuments[],
+  { caBundle, clusterDomain }: Omit<ConfigurationContext, 'token'>,
+): string {
+  const parts = documents.map(({ connector, connectorClass }) => [
+    templateConnector({ connector, connectorClass }, clusterDomain),
+    connectorClass.metadata.name,
+    connectorClass.spec.configurations?.filter(({ name }) => want.names.includes(name)),
+  ]);
+  const text = JSON.stringify([renderVersion, want, parts, caBundle]);
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+}
+
+/** Of each name, that of the first connector whose class has it. */
+function chooseConfigurations(want: ConfigurationWant, documents: readonly ConnectorDocuments[]): readonly Chosen[] {
+  const chosen = want.names.map((name) => {
+    for (const { connectorClass } of documents) {
+      const configuration = connectorClass.spec.configurations?.find((candidate) => candidate.name === name);
+      if (configuration !== undefined) return { configuration, className: connectorClass.metadata.name };
+    }
+    throw new ProxyError('CONFIGURATION_UNKNOWN', `there is no configuration "${name}": ${describeKnown(documents)}`);
+  });
+  const stray = Object.keys(want.params).find((name) => !want.names.includes(name));
+  if (stray === undefined) return chosen;
+  throw refuse(`configuration.params names configuration "${stray}", which configuration.names does not`);
+}
+
+function describeKnown(documents: readonly ConnectorDocuments[]): string {
+  const classes = new Map(documents.map(({ connectorClass }) => [connectorClass.metadata.name, connectorClass]));
+  return [...classes.values()]
+    .map(({ metadata, spec }) => {
+      const names = spec.configurations?.map(({ name }) => name) ?? [];
+      return `ConnectorClass "${metadata.name}" has ${names.length === 0 ? 'none' : names.join(', ')}`;
+    })
+    .join('; ');
+}
+
+function renderOne(
+  { configuration, className }: Chosen,
+  want: ConfigurationWant,
+  connectors: readonly TemplateConnector[],
+  context: ConfigurationContext,
+): readonly ConfigurationFile[] {
+  const { name, data = {} } = configuration;
+  const params = paramsOf(configuration, Object.hasOwn(want.params, name) ? want.params[name] : {});
+  const variables = templateData(connectors, className, { [name]: params, ...params }, context);
+  return Object.entries(data).map(([file, text]) => {
+    const where = `ConnectorClass "${className}", configuration "${name}", file "${file}"`;
+    if (!isFileName(file)) {
+      throw refuse(`${where}: that is no file name: write letters, digits, ".", "_" and "-", and no ".." before them`);
+    }
+    return { name: file, content: renderText(text, variables, where) };
+  });
+}
+
+function renderText(text: string, variables: object, where: string): string {
+  if (text.length > fileMax) throw tooLarge(`${where}: the template has more than ${fileMax} characters`);
+  try {
+    return templateOf(text).render(variables, { maxLength: fileMax });
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw refuse(`${where}, line ${error.line}: ${error.message}`, error);
+  }
+}
+
+function templateOf(text: string): Template {
+  const known = templates.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseTemplate(text, 'template');
+  templates.set(text, parsed, { size: text.length + 1 });
+  return parsed;
+}
+
+function checked(files: readonly ConfigurationFile[]): readonly ConfigurationFile[] {
+  const sizes = files.map(({ content }) => Buffer.byteLength(content));
+  const large = sizes.findIndex((size) => size > fileMax);
+  if (large !== -1)
+    throw tooLarge(`file "${files[large]?.name}" would have ${sizes[large]} bytes of at most ${fileMax}`);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total > filesTotalMax) throw tooLarge(`the files would have ${total} bytes of at most ${filesTotalMax}`);
+  if (files.length > filesMax) throw tooLarge(`there would be ${files.length} files of at most ${filesMax}`);
+  return files;
+}
+
+const error = (code: ProxyErrorCode) => (message: string, cause?: unknown) => new ProxyError(code, message, { cause });
+const refuse = error('CONFIGURATION_INVALID');
+const tooLarge = error('CONFIGURATION_TOO_LARGE');
+
+/**
+ * What is wrong with the templates of a class by themselves, one sentence each: names of files, and what cannot be parsed.
+ */
+export function templateProblems(configurations: readonly Configuration[]): readonly string[] {
+  return configurations.flatMap(({ name, data = {} }) =>
+    Object.entries(data).flatMap(([file, text]) => {
+      const where = `configuration "${name}", file "${file}"`;
+      if (!isFileName(file)) return [`${where}: that is no file name`];
+      try {
+        templateOf(text);
+        return [];
+      } catch (problem) {
+        if (problem instanceof TemplateError) return [`${where}, line ${problem.line}: ${problem.message}`];
+        throw problem;
+      }
+    }),
+  );
+}
+
+/** The documents of each connector of a want, and which one is not there. */
+export function documentsFor(
+  want: Pick<ConfigurationWant, 'connectors'>,
+  { documents }: { documents(key: ConfigurationWant['connectors'][number]): ConnectorDocuments | undefined },
+): readonly ConnectorDocuments[] {
+  return want.connectors.map((key) => {
+    const found = documents(key);
+    if (found !== undefined) return found;
+    throw new ProxyError('CONNECTOR_UNKNOWN', `connector ${formatKey(key)}: there is no such connector`);
+  });
+}

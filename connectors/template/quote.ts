@@ -1,0 +1,22 @@
+const escapes: ReadonlyMap<string, string> = new Map([
+  ...([['\x07', '\\a'] as const, ['\b', '\\b'] as const, ['\f', '\\f'] as const, ['\n', '\\n'] as const] as const),
+  ...([['\r', '\\r'] as const, ['\t', '\\t'] as const, ['\v', '\\v'] as const, ['\\', '\\\\'] as const] as const),
+]);
+// What Go's unicode.IsPrint does not take, the quotes and the backslash.
+const special = /["'\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
+
+/** A text between quotes with Go's escapes, as `%q` and strconv.Quote write it. */
+export function goQuote(text: string, quote: '"' | "'" = '"'): string {
+  const inside = text.toWellFormed().replace(special, (found) => escapeCharacter(found, quote));
+  return quote + inside + quote;
+}
+
+function escapeCharacter(found: string, quote: string): string {
+  if (found === '"' || found === "'") return found === quote ? `\\${found}` : found;
+  const short = escapes.get(found);
+  if (short !== undefined) return short;
+  const code = found.codePointAt(0) ?? 0;
+  const hex = code.toString(16);
+  if (code < 0x20 || code === 0x7f) return `\\x${hex.padStart(2, '0')}`;
+  return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
+}

@@ -1,0 +1,166 @@
+import type { Budget } from './budget.ts';
+import { toInt, toText, toTexts } from './convert.ts';
+import { type FunctionTable, fixed, type TemplateFunction, variadic } from './signature.ts';
+import { Refusal } from './template-error.ts';
+import {
+  compareText,
+  type GoMap,
+  isDeepEqual,
+  isList,
+  isNil,
+  isTrue,
+  nilList,
+  sortedKeys,
+  typeName,
+  type Value,
+} from './values.ts';
+
+function listOf(value: Value, name: string, budget: Budget): readonly Value[] {
+  if (!isList(value))
+    throw new Refusal(`${name} wants a list, and has ${isNil(value) ? 'nothing' : `a ${typeName(value)}`}`);
+  budget.spend(value.length / 8);
+  return value;
+}
+
+const isAmong = (value: Value, list: readonly Value[], budget: Budget): boolean =>
+  list.some((other) => isDeepEqual(value, other, budget.spend));
+
+function uniq(list: readonly Value[], budget: Budget): Value[] {
+  const found: Value[] = [];
+  for (const value of list) if (!isAmong(value, found, budget)) found.push(value);
+  return found;
+}
+
+/** A function and its form with `must`, which differs in how it fails; here both fail with an error. */
+const withMust = (name: string, work: TemplateFunction): FunctionTable => ({
+  [name]: work,
+  [`must${name.charAt(0).toUpperCase()}${name.slice(1)}`]: work,
+});
+
+const onList = (name: string, work: (list: readonly Value[], budget: Budget) => Value): FunctionTable =>
+  withMust(
+    name,
+    fixed(['any'], ([value], budget) => work(listOf(value, name, budget), budget)),
+  );
+
+const onListWith = (name: string, work: (list: readonly Value[], value: Value) => Value): FunctionTable =>
+  withMust(
+    name,
+    fixed(['any', 'any'], ([list, value], budget) => work(listOf(list, name, budget), value)),
+  );
+
+function sliceList(list: readonly Value[], bounds: readonly Value[]): Value {
+  if (list.length === 0) return null;
+  const start = bounds.length > 0 ? Number(toInt(bounds[0])) : 0;
+  const end = bounds.length > 1 ? Number(toInt(bounds[1])) : list.length;
+  if (start < 0 || start > end || end > list.length)
+    throw new Refusal(`there is no slice ${start} to ${end} of ${list.length} elements`);
+  return list.slice(start, end);
+}
+
+function dict(values: readonly Value[], budget: Budget): GoMap {
+  const map: GoMap = new Map();
+  for (let at = 0; at < values.length; at += 2) {
+    map.set(toText(values[at], budget), at + 1 < values.length ? values[at + 1] : '');
+  }
+  return map;
+}
+
+function changeable(map: GoMap | undefined, name: string): GoMap {
+  if (map === undefined) throw new Refusal(`${name} wants a map, and has nothing: make one with dict`);
+  return map;
+}
+
+const append = onListWith('append', (list, value) => [...list, value]);
+
+/** sprig's functions of lists. */
+export const listFunctions: FunctionTable = {
+  list: variadic([], 'any', (_none, values) => (values.length === 0 ? nilList : values)),
+  tuple: variadic([], 'any', (_none, values) => (values.length === 0 ? nilList : values)),
+  ...onList('first', (list) => list[0] ?? null),
+  ...onList('last', (list) => list.at(-1) ?? null),
+  ...onList('rest', (list) => (list.length === 0 ? nilList : list.slice(1))),
+  ...onList('initial', (list) => (list.length === 0 ? nilList : list.slice(0, -1))),
+  ...onList('reverse', (list) => list.toReversed()),
+  ...onList('compact', (list) => list.filter(isTrue)),
+  ...onList('uniq', uniq),
+  ...append,
+  push: append['append'] as TemplateFunction,
+  mustPush: append['append'] as TemplateFunction,
+  ...onListWith('prepend', (list, value) => [value, ...list]),
+  ...withMust(
+    'without',
+    variadic(['any'], 'any', ([list], others, budget) =>
+      listOf(list, 'without', budget).filter((value) => !isAmong(value, others, budget)),
+    ),
+  ),
+  ...withMust(
+    'has',
+    fixed(['any', 'any'], ([needle, list], budget) =>
+      isNil(list) ? false : isAmong(needle, listOf(list, 'has', budget), budget),
+    ),
+  ),
+  ...withMust(
+    'slice',
+    variadic(['any'], 'any', ([list], bounds, budget) => sliceList(listOf(list, 'slice', budget), bounds)),
+  ),
+  concat: variadic([], 'any', (_none, lists, budget) => {
+    const all = lists.flatMap((list) => listOf(list, 'concat', budget));
+    budget.spend(all.length / 8);
+    return all.length === 0 ? nilList : all;
+  }),
+  sortAlpha: fixed(['any'], ([list], budget) => {
+    const texts = toTexts(list, budget);
+    budget.spend(texts.length);
+    return isList(list) ? texts.sort(compareText) : [toText(list, budget)];
+  }),
+};
+
+const keys = variadic(['map'], 'map', ([first], others, budget) => {
+  // Go's order is any; ours is always the same.
+  const all = [first, ...others].flatMap((map) => (map === undefined ? [] : sortedKeys(map)));
+  budget.spend(all.length);
+  return all;
+});
+
+/** sprig's functions of maps. */
+export const mapFunctions: FunctionTable = {
+  dict: variadic([], 'any', (_none, values, budget) => dict(values, budget)),
+  get: fixed(['map', 'string'], ([map, key]) => (map?.has(key) ? map.get(key) : '')),
+  set: fixed(['map', 'string', 'any'], ([map, key, value]) => changeable(map, 'set').set(key, value)),
+  unset: fixed(['map', 'string'], ([map, key]) => {
+    map?.delete(key);
+    return map ?? new Map();
+  }),
+  hasKey: fixed(['map', 'string'], ([map, key]) => map?.has(key) === true),
+  keys,
+  values: fixed(['map'], ([map], budget) => {
+    const sorted = map === undefined ? [] : sortedKeys(map);
+    budget.spend(sorted.length);
+    return sorted.map((key) => map?.get(key));
+  }),
+  pick: variadic(
+    ['map'],
+    'string',
+    ([map], names) => new Map(names.filter((name) => map?.has(name)).map((name) => [name, map?.get(name)])),
+  ),
+  omit: variadic(['map'], 'string', ([map], names, budget) => {
+    budget.spend(map?.size ?? 0);
+    return new Map([...(map ?? [])].filter(([key]) => !names.includes(key)));
+  }),
+  pluck: variadic(['string'], 'map', ([key], maps) => maps.filter((map) => map?.has(key)).map((map) => map?.get(key))),
+  dig: variadic(['any', 'any', 'any'], 'any', (start, others) => dig([...start, ...others])),
+};
+
+function dig(values: readonly Value[]): Value {
+  const names = values.slice(0, -2);
+  let found = values.at(-1);
+  for (const name of names) {
+    if (typeof name !== 'string') throw new Refusal(`dig wants keys that are strings, and has a ${typeName(name)}`);
+    if (!(found instanceof Map))
+      throw new Refusal(`dig wants a map to look for ${JSON.stringify(name)} in, and has a ${typeName(found)}`);
+    if (!found.has(name)) return values.at(-2);
+    found = found.get(name);
+  }
+  return found;
+}

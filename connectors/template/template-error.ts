@@ -1,0 +1,31 @@
+/** What is wrong with a template or with what it does, and where. Lines and columns count from 1. */
+export class TemplateError extends Error {
+  readonly templateName: string;
+  readonly line: number;
+  readonly column: number;
+  /** The message without the place. */
+  readonly reason: string;
+
+  constructor(reason: string, place: { templateName: string; line: number; column: number }, options?: ErrorOptions) {
+    super(`${place.templateName}:${place.line}:${place.column}: ${reason}`, options);
+    this.name = 'TemplateError';
+    this.reason = reason;
+    this.templateName = place.templateName;
+    this.line = place.line;
+    this.column = place.column;
+  }
+}
+
+/** Why a template cannot go on, thrown where the place is not at hand; whoever knows the place makes it a TemplateError. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
+/** The template's name with the line and column of an offset into its text. */
+export function placeOf(templateName: string, text: string, offset: number) {
+  const before = text.slice(0, offset);
+  const lineStart = before.lastIndexOf('\n') + 1;
+  let line = 1;
+  for (let at = before.indexOf('\n'); at !== -1; at = before.indexOf('\n', at + 1)) line++;
+  return { templateName, line, column: offset - lineStart + 1 };
+}
