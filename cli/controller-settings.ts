@@ -33,6 +33,8 @@ export interface ControllerSettings {
   readonly agentsService: string;
   readonly agentsAccount: string;
   readonly csiAccount: string;
+  /** Whether the CSI driver is installed: without it no volume of its is added to pods. */
+  readonly csi: boolean;
   readonly webhookConfiguration: string;
   /** Further names and addresses that the serving certificate is for. */
   readonly webhookNames: readonly string[];
@@ -97,6 +99,7 @@ const flags = z.object({
   agentsService: objectName('--agents-service'),
   agentsAccount: objectName('--agents-account'),
   csiAccount: objectName('--csi-account'),
+  csi: z.boolean().default(true),
   webhookConfiguration: objectName('--webhook-configuration'),
   webhookName: z.array(certificateName).default([]),
   secretsNamespace: z.array(namespaceOf('--secrets-namespace')).optional(),

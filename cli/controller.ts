@@ -158,6 +158,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
       proxyHost: settings.imageHost,
       pullSecretName: settings.pullIdentity === 'secret' ? pullSecretName : undefined,
       agentless: settings.agentless,
+      hasCsiDriver: settings.csi,
       logger: log,
       ...observeWebhook(metrics),
     },

@@ -1,22 +1,23 @@
-import { normalize } from 'node:path/posix';
-import { formatKey } from '../connectors/address.ts';
+import { type ConnectorKey, formatKey, parseKey } from '../connectors/address.ts';
+import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
+import { connectorsMax, filesMax, namesMax } from '../connectors/configurations/protocol.ts';
 import type { WantedConfigurations } from './configurations.ts';
+import { type ClientFiles, equip, filesOf, volumeName } from './container-injection.ts';
+import { declaredConfigurations } from './declared-configurations.ts';
+import { injectionsOf } from './injection.ts';
 import { isObject, listOf, namesOf, type RawObject, textOf } from './raw.ts';
 import { quote, type Warnings } from './warnings.ts';
 
-const volumeName = 'oci-connector-config';
 const csiDriver = 'connectors-csi';
-const mountRoot = '/etc/connectors';
 const tokenExpiration = '30m';
-/** Configurations whose file is `config.json`, which the tools look for in a directory that the environment names. */
-const registryConfigurations = ['registry-config', 'docker-config'];
-/** Containers times connectors, which are both in the hands of whoever writes the pod. */
+/** Containers times mount paths, which are both in the hands of whoever writes the pod. */
 const mountsMax = 1000;
 const containerLists = ['containers', 'initContainers'] as const;
 
 /**
- * The spec with one read-only volume of the client configurations, mounted in every container below /etc/connectors. A
- * volume or mount of the pod's own that is in the way stays, with a warning.
+ * The spec with one read-only volume of the client configurations, mounted in every container below /etc/connectors and
+ * where the class says, with the variables that the class says. A volume, mount or variable of the pod's own that is in
+ * the way stays, with a warning.
  */
 export function withConfigVolume(spec: RawObject, wanted: WantedConfigurations, warnings: Warnings): RawObject {
   const volumes = withVolume(listOf(spec['volumes']), volumeOf(wanted));
@@ -24,31 +25,60 @@ export function withConfigVolume(spec: RawObject, wanted: WantedConfigurations, 
     warnings.add(`volume ${quote(volumeName)} of the pod is in the way: no client configuration is mounted`);
     return spec;
   }
-  const client = clientOf(wanted);
   const lists = containerLists.map((list) => ({ list, containers: listOf(spec[list]) ?? [] }));
-  const mounts = lists.reduce((sum, { containers }) => sum + containers.length, 0) * client.paths.length;
-  if (mounts > mountsMax) {
-    warnings.add(`no client configuration is mounted: containers times connectors would make ${mounts} mounts`);
-    return spec;
-  }
+  const files = filesOf(wanted);
+  if (isTooMuch(files, lists.flatMap(({ containers }) => containers).length, warnings)) return spec;
   const changed: Record<string, unknown> = {};
   for (const { list, containers } of lists) {
-    const equipped = containers.map((container) => equip(container, client, warnings));
+    const equipped = containers.map((container) => equip(container, files, warnings));
     if (equipped.some((container, at) => container !== containers[at])) changed[list] = equipped;
   }
   if (volumes === spec['volumes'] && Object.keys(changed).length === 0) return spec;
   return { ...spec, ...changed, volumes };
 }
 
-const attributeNames = ['configuration.names', 'connectors', 'token.expiration'] as const;
-
-interface ConfigVolume extends RawObject {
-  readonly csi: RawObject & { readonly volumeAttributes: Readonly<Record<(typeof attributeNames)[number], string>> };
+/**
+ * The spec with mounts and variables in those ephemeral containers that the pod did not have, by the volume that it was
+ * made with: whatever annotations and images say today, the files are those.
+ */
+export function withEphemeralMounts(
+  spec: RawObject,
+  oldSpec: RawObject,
+  { namespace, catalogue, warnings }: { namespace: string; catalogue: ConnectorCatalogue; warnings: Warnings },
+): RawObject {
+  const containers = listOf(spec['ephemeralContainers']) ?? [];
+  const mounted = mountedVolume(oldSpec, namespace);
+  if (containers.length === 0 || mounted === undefined) return spec;
+  const { connectors, names } = mounted;
+  const present = new Set(namesOf(listOf(oldSpec['ephemeralContainers']) ?? []));
+  const isNew = (container: unknown) => isObject(container) && !present.has(textOf(container['name']) ?? '');
+  const injections = injectionsOf(names, declaredConfigurations(connectors, catalogue), warnings);
+  const files = filesOf({ connectors, injections });
+  if (isTooMuch(files, containers.length, warnings)) return spec;
+  const equipped = containers.map((container) => (isNew(container) ? equip(container, files, warnings) : container));
+  return equipped.some((container, at) => container !== containers[at])
+    ? { ...spec, ephemeralContainers: equipped }
+    : spec;
 }
 
-function volumeOf({ connectors, names }: WantedConfigurations): ConfigVolume {
+function isTooMuch({ paths }: ClientFiles, containers: number, warnings: Warnings): boolean {
+  const mounts = containers * paths.length;
+  if (mounts <= mountsMax) return false;
+  warnings.add(`no client configuration is mounted: containers times mount paths would make ${mounts} mounts`);
+  return true;
+}
+
+const attributeNames = ['configuration.names', 'connectors', 'token.expiration'];
+const optionalAttribute = 'configuration.params';
+
+interface ConfigVolume extends RawObject {
+  readonly csi: RawObject & { readonly volumeAttributes: Readonly<Record<string, string>> };
+}
+
+function volumeOf({ connectors, names, excluded, params }: WantedConfigurations): ConfigVolume {
   const volumeAttributes = {
-    'configuration.names': names.join(','),
+    'configuration.names': [...names, ...excluded.map((file) => `!${file}`)].join(','),
+    ...(Object.keys(params).length === 0 ? {} : { [optionalAttribute]: JSON.stringify(params) }),
     connectors: connectors.map(formatKey).join(','),
     'token.expiration': tokenExpiration,
   };
@@ -58,15 +88,18 @@ function volumeOf({ connectors, names }: WantedConfigurations): ConfigVolume {
 /** Adds the volume, or brings the one of an earlier pass up to date; undefined where another has its name. */
 function withVolume(volumes: readonly unknown[] | undefined, volume: ConfigVolume): readonly unknown[] | undefined {
   if (volumes === undefined) return undefined;
-  const at = volumes.findIndex((candidate) => isObject(candidate) && candidate['name'] === volumeName);
+  const at = placeOfVolume(volumes);
   if (at === -1) return [...volumes, volume];
   const present = attributesOfOurs(volumes[at]);
   if (present === undefined) return undefined;
-  const { volumeAttributes } = volume.csi;
-  return Object.entries(volumeAttributes).every(([key, value]) => present[key] === value)
-    ? volumes
-    : volumes.with(at, volume);
+  const wanted = Object.entries(volume.csi.volumeAttributes);
+  const isCurrent =
+    Object.keys(present).length === wanted.length && wanted.every(([key, value]) => present[key] === value);
+  return isCurrent ? volumes : volumes.with(at, volume);
 }
+
+const placeOfVolume = (volumes: readonly unknown[]): number =>
+  volumes.findIndex((candidate) => isObject(candidate) && candidate['name'] === volumeName);
 
 /** The attributes of a volume that has exactly the fields of those that we add; undefined for any other. */
 function attributesOfOurs(volume: unknown): RawObject | undefined {
@@ -75,67 +108,30 @@ function attributesOfOurs(volume: unknown): RawObject | undefined {
   if (!isObject(csi) || !hasExactly(csi, ['driver', 'readOnly', 'volumeAttributes'])) return undefined;
   const { driver, readOnly, volumeAttributes } = csi;
   if (driver !== csiDriver || readOnly !== true || !isObject(volumeAttributes)) return undefined;
-  return hasExactly(volumeAttributes, attributeNames) ? volumeAttributes : undefined;
+  const optional = Object.hasOwn(volumeAttributes, optionalAttribute) ? [optionalAttribute] : [];
+  return hasExactly(volumeAttributes, [...attributeNames, ...optional]) ? volumeAttributes : undefined;
 }
 
 const hasExactly = (object: RawObject, keys: readonly string[]): boolean =>
   Object.keys(object).length === keys.length && keys.every((key) => Object.hasOwn(object, key));
 
-interface Client {
-  readonly paths: readonly string[];
-  readonly env: readonly { readonly name: string; readonly value: string }[];
+/** What the volume of a pod holds, if it is one of ours; undefined without one. */
+function mountedVolume(
+  spec: RawObject,
+  namespace: string,
+): { readonly connectors: readonly ConnectorKey[]; readonly names: readonly string[] } | undefined {
+  const volumes = listOf(spec['volumes']) ?? [];
+  const attributes = attributesOfOurs(volumes[placeOfVolume(volumes)]);
+  if (attributes === undefined) return undefined;
+  const connectors = entriesOf(attributes['connectors'], connectorsMax).map((text) => parseKey(text, namespace));
+  const names = entriesOf(attributes['configuration.names'], namesMax + filesMax);
+  return {
+    connectors: connectors.filter((key) => key !== undefined),
+    names: names.filter((name) => !name.startsWith('!')),
+  };
 }
 
-function clientOf({ connectors, names }: WantedConfigurations): Client {
-  const paths = [...new Set(connectors.map((connector) => `${mountRoot}/${connector.name}`))];
-  const isRegistryClient = names.some((name) => registryConfigurations.includes(name));
-  const env = [
-    { name: 'DOCKER_CONFIG', value: `${paths[0]}` },
-    { name: 'REGISTRY_AUTH_FILE', value: `${paths[0]}/config.json` },
-  ];
-  return { paths, env: isRegistryClient ? env : [] };
-}
-
-/** A container with the mounts, and with the variables that it does not set itself. */
-function equip(container: unknown, client: Client, warnings: Warnings): unknown {
-  if (!isObject(container)) return container;
-  const mounts = listOf(container['volumeMounts']);
-  if (mounts === undefined) return container;
-  const added: RawObject[] = [];
-  let hasFirst = false;
-  for (const [at, path] of client.paths.entries()) {
-    const occupant = mountAt(mounts, path);
-    if (occupant === 'other') {
-      const name = quote(textOf(container['name']) ?? '');
-      warnings.add(
-        `container ${name} has a mount of its own at ${path}: the client configuration is not mounted there`,
-      );
-      continue;
-    }
-    hasFirst ||= at === 0;
-    if (occupant === undefined) added.push({ name: volumeName, mountPath: path, readOnly: true });
-  }
-  const mounted = added.length === 0 ? container : { ...container, volumeMounts: [...mounts, ...added] };
-  return hasFirst ? withEnv(mounted, client.env) : mounted;
-}
-
-/** Whose mount is at `path` or below it, however it is spelled: the runtime cleans paths as well. */
-function mountAt(mounts: readonly unknown[], path: string): 'ours' | 'other' | undefined {
-  let occupant: 'ours' | undefined;
-  for (const mount of mounts) {
-    if (!isObject(mount)) continue;
-    const place = normalize(textOf(mount['mountPath']) ?? '');
-    if (place !== path && !place.startsWith(`${path}/`)) continue;
-    if (place !== path || mount['name'] !== volumeName) return 'other';
-    occupant = 'ours';
-  }
-  return occupant;
-}
-
-function withEnv(container: RawObject, wanted: Client['env']): RawObject {
-  const env = listOf(container['env']);
-  if (env === undefined) return container;
-  const present = new Set(namesOf(env));
-  const missing = wanted.filter((variable) => !present.has(variable.name));
-  return missing.length === 0 ? container : { ...container, env: [...env, ...missing] };
-}
+/** Each once, and no more than we write: a volume of our shape may be the work of anybody. */
+const entriesOf = (value: unknown, max: number): readonly string[] => [
+  ...new Set((textOf(value) ?? '').split(',', max)),
+];

@@ -22,6 +22,8 @@ export interface MutationSettings {
   /** Name of the pull secret to add; undefined where pulls need none. */
   readonly pullSecretName: string | undefined;
   readonly agentless?: AgentlessNodes | undefined;
+  /** False where no CSI driver is installed: a pod with its volume would never start. */
+  readonly hasCsiDriver?: boolean;
 }
 
 export interface MutationInput {
@@ -66,6 +68,7 @@ export function mutatePod(input: MutationInput): Decision {
     proxyHost: settings.proxyHost,
     pullSecretName: settings.pullSecretName,
     agentless: settings.agentless,
+    hasCsiDriver: settings.hasCsiDriver ?? true,
     mustBringIdentity: input.selectedBy === 'pod',
     namespace: input.namespace,
     catalogue,

@@ -1,5 +1,5 @@
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
-import { configurationsAnnotation, decisionAnnotation } from './annotations.ts';
+import { configurationParamsAnnotation, configurationsAnnotation, decisionAnnotation } from './annotations.ts';
 import { withConfigVolume } from './config-volume.ts';
 import { wantedConfigurations } from './configurations.ts';
 import { decideImage, type ImageScope } from './decide-image.ts';
@@ -16,6 +16,7 @@ export interface PodScope extends ImageScope {
   readonly catalogue: ConnectorCatalogue;
   readonly pullSecretName: string | undefined;
   readonly agentless?: AgentlessNodes | undefined;
+  readonly hasCsiDriver: boolean;
   /** No pull secret is added: a pod without one keeps its images. */
   readonly mustBringIdentity?: boolean;
   readonly namespaceAnnotations: RawObject | undefined;
@@ -91,8 +92,16 @@ function withClientConfigurations(
   images: readonly ImageDecision[],
   scope: PodScope,
 ): RawObject {
-  const text = annotationOf(pod, scope.namespaceAnnotations, configurationsAnnotation);
-  const wanted = wantedConfigurations(text, images, scope, scope.warnings);
+  const names = annotationOf(pod, scope.namespaceAnnotations, configurationsAnnotation);
+  if (names === undefined) return spec;
+  if (!scope.hasCsiDriver) {
+    scope.warnings.add(
+      `annotation ${configurationsAnnotation} has no effect: the CSI driver is not installed (csi.enabled)`,
+    );
+    return spec;
+  }
+  const params = annotationOf(pod, scope.namespaceAnnotations, configurationParamsAnnotation);
+  const wanted = wantedConfigurations({ names, params }, images, scope);
   return wanted === undefined ? spec : withConfigVolume(spec, wanted, scope.warnings);
 }
 

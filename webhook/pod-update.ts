@@ -1,3 +1,4 @@
+import { withEphemeralMounts } from './config-volume.ts';
 import { decideImage } from './decide-image.ts';
 import type { ImageDecision, PodDecision } from './decision.ts';
 import { changedSlots, type ImageSlot, withImages } from './images.ts';
@@ -15,18 +16,20 @@ export function decideUpdate(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[],
 }
 
 /**
- * Decides about an update of `pods/ephemeralcontainers`: the new ones only. The pull secret cannot be added to a pod
- * that runs, so without it an image stays with the registry that it names.
+ * Decides about an update of `pods/ephemeralcontainers`: the new ones only, their images and client configurations. The
+ * pull secret cannot be added to a pod that runs, so without it an image stays with the registry that it names.
  */
 export function decideEphemeral(pod: Pod, oldPod: Pod, slots: readonly ImageSlot[], scope: PodScope): PodDecision {
   const ephemeral = slots.filter((slot) => slot.list === 'ephemeralContainers');
-  const images = decideSlots(pod, changedSlots(ephemeral, oldPod.spec), scope);
+  const decided = decideSlots(pod, changedSlots(ephemeral, oldPod.spec), scope);
   // The old pod's: what else the new one changes, the API server drops.
-  if (hasPullIdentity(oldPod.spec, scope.pullSecretName)) return withDecided(pod, images);
-  return withDecided(
-    pod,
-    images.map((image) => (isRewritten(image) ? withoutIdentity(image, scope, 'and it cannot be added now') : image)),
-  );
+  const images = hasPullIdentity(oldPod.spec, scope.pullSecretName)
+    ? decided
+    : decided.map((image) =>
+        isRewritten(image) ? withoutIdentity(image, scope, 'and it cannot be added now') : image,
+      );
+  const isExempt = exemptionOf(pod, scope.agentless) !== undefined;
+  return withDecided(pod, images, isExempt ? pod.spec : withEphemeralMounts(pod.spec, oldPod.spec, scope));
 }
 
 const isRewritten = (image: ImageDecision): boolean => image.reason === 'Rewritten';
@@ -40,7 +43,7 @@ function decideSlots(pod: Pod, slots: readonly ImageSlot[], scope: PodScope): re
   }));
 }
 
-const withDecided = (pod: Pod, images: readonly ImageDecision[]): PodDecision => ({
-  pod: withParts(pod, { spec: withImages(pod.spec, changesOf(images)) }),
+const withDecided = (pod: Pod, images: readonly ImageDecision[], spec = pod.spec): PodDecision => ({
+  pod: withParts(pod, { spec: withImages(spec, changesOf(images)) }),
   images,
 });

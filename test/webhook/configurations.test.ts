@@ -17,6 +17,7 @@ const variables = (directory: string) => [
   { name: 'DOCKER_CONFIG', value: directory },
   { name: 'REGISTRY_AUTH_FILE', value: `${directory}/config.json` },
 ];
+const flags = { name: 'BUILDKITD_FLAGS', value: '--config=/etc/connectors/harbor/buildkitd.toml' };
 const asking = (names: string, spec: Raw = {}) =>
   podOf('harbor.example.com/app', { annotations: asksFor(names), spec });
 
@@ -41,7 +42,7 @@ describe('client configurations', () => {
         mountAt('/etc/connectors/harbor'),
         mountAt('/etc/connectors/hub'),
       ]);
-      expect(at(pod, `spec.${place}.env`)).toEqual(variables('/etc/connectors/harbor'));
+      expect(at(pod, `spec.${place}.env`)).toEqual([...variables('/etc/connectors/harbor'), flags]);
     }
   });
 
@@ -63,10 +64,12 @@ describe('client configurations', () => {
   });
 
   it.each([
-    ['buildkitd', undefined],
-    ['dockerd,buildkitd', undefined],
+    ['a', undefined],
+    ['dockerd', undefined],
+    ['dockerd,buildkitd', [flags]],
     ['registry-config', variables('/etc/connectors/harbor')],
-    ['buildkitd,docker-config', variables('/etc/connectors/harbor')],
+    ['registry-config,docker-config', variables('/etc/connectors/harbor')],
+    ['buildkitd,docker-config', [flags, ...variables('/etc/connectors/harbor')]],
   ])('%s sets the variables %j', (names, env) => {
     expect(at(mutate(asking(names)).pod, 'spec.containers.0.env')).toEqual(env);
   });

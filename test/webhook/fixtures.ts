@@ -2,6 +2,7 @@ import { buildCatalogue, type ConnectorCatalogue } from '../../connectors/catalo
 import type { Document } from '../../connectors/schema.ts';
 import type { Decision } from '../../webhook/decision.ts';
 import { type MutationInput, mutatePod } from '../../webhook/mutate-pod.ts';
+import { ociClass } from './classes.ts';
 
 export const settings = { proxyHost: 'localhost:7450', pullSecretName: 'oci-connector-pull' };
 export const optedIn = { 'connectors.cpaas.io/proxy-inject': 'true' };
@@ -30,6 +31,7 @@ const missingSecret = { auth: { name: 'tokenAuth', secretRef: { name: 'nobody' }
 
 /** Namespace `demo` has opted in and has connectors; `plain` has connectors only; `bare` has opted in only. */
 export const catalogue: ConnectorCatalogue = buildCatalogue([
+  ociClass,
   namespace('demo', optedIn),
   namespace('plain'),
   namespace('shouting', { 'connectors.cpaas.io/proxy-inject': 'TRUE' }),

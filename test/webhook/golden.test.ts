@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { asksFor, mutate, podOf, podWith } from './fixtures.ts';
+import { asksFor, mutate, podOf, podWith, type Raw } from './fixtures.ts';
 
 /** Complete patches, byte for byte: what an API server gets to see. */
 
@@ -45,6 +45,7 @@ it('patches a builder pod that asks for client configurations', () => {
   );
   const mount = { name: 'oci-connector-config', mountPath: '/etc/connectors/quay', readOnly: true };
   const authFile = { name: 'REGISTRY_AUTH_FILE', value: '/etc/connectors/quay/config.json' };
+  const flags = { name: 'BUILDKITD_FLAGS', value: '--config=/etc/connectors/quay/buildkitd.toml' };
   const image = 'localhost:7450/namespaces/kube-public/connectors/quay/buildah/stable:v1';
   expect(mutate(pod).patch).toEqual([
     {
@@ -72,9 +73,10 @@ it('patches a builder pod that asks for client configurations', () => {
     {
       op: 'add',
       path: '/spec/containers/1/env',
-      value: [{ name: 'DOCKER_CONFIG', value: '/etc/connectors/quay' }, authFile],
+      value: [{ name: 'DOCKER_CONFIG', value: '/etc/connectors/quay' }, authFile, flags],
     },
     { op: 'add', path: '/spec/containers/0/env/1', value: authFile },
+    { op: 'add', path: '/spec/containers/0/env/2', value: flags },
     { op: 'replace', path: '/spec/containers/0/image', value: image },
     { op: 'add', path: '/spec/containers/0/volumeMounts', value: [mount] },
     {
@@ -90,6 +92,25 @@ it('patches a builder pod that asks for client configurations', () => {
         },
         { container: 'tail', original: 'busybox', reason: 'PullPolicyNever' },
       ]),
+    },
+  ]);
+});
+
+it('patches a new ephemeral container of a pod with client configurations, and nothing else', () => {
+  const oldPod = mutate(podOf('harbor.example.com/app', { annotations: asksFor('dockerd,tool') })).pod as Raw;
+  const debug = { name: 'debug', image: 'busybox', imagePullPolicy: 'Never', targetContainerName: 'app' };
+  const pod = { ...oldPod, spec: { ...(oldPod['spec'] as Raw), ephemeralContainers: [debug] } };
+  const volumeMounts = ['/etc/connectors/harbor', '/etc/docker', '/opt/tool'].map((mountPath) => ({
+    name: 'oci-connector-config',
+    mountPath,
+    readOnly: true,
+  }));
+  expect(mutate(pod, { oldPod, operation: 'UPDATE', subresource: 'ephemeralcontainers' }).patch).toEqual([
+    { op: 'add', path: '/spec/ephemeralContainers/0/volumeMounts', value: volumeMounts },
+    {
+      op: 'add',
+      path: '/spec/ephemeralContainers/0/env',
+      value: [{ name: 'TOOL_CONFIG', value: '/opt/tool/tool.json' }],
     },
   ]);
 });
