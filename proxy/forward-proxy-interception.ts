@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
+import { quietMs } from '../platform/drain.ts';
 
 /** Whoever has certificates for the hosts of registries; see certs/interception.ts. */
 export interface HostCertificates {
@@ -10,8 +11,6 @@ export interface HostCertificates {
 
 /** From the answer to CONNECT until HTTP can begin: the first byte, and the TLS handshake where that is one. */
 const handshakeMs = 15_000;
-/** Connections that have just been opened get this long for their first request, as in platform/drain.ts. */
-const firstRequestMs = 500;
 const idleCheckMs = 50;
 /** Of a TLS record that begins a handshake (RFC 8446, section 5.1). HTTP begins with a letter. */
 const tlsHandshake = 0x16;
@@ -93,17 +92,20 @@ export class Interceptions<T> {
   endIdle(): () => void {
     let idle: NodeJS.Timeout | undefined;
     const first = setTimeout(() => {
-      idle = setInterval(() => {
-        const early = performance.now() - firstRequestMs;
-        for (const [socket, since] of this.#beginnings) if (since < early) socket.destroy();
-        this.#server.closeIdleConnections();
-      }, idleCheckMs);
-    }, firstRequestMs);
+      // Right after requests were read, as in platform/drain.ts.
+      idle = setInterval(() => setImmediate(() => this.#closeIdle()), idleCheckMs);
+    }, quietMs);
     return () => {
       clearTimeout(first);
       clearInterval(idle);
       // It ends the timer of heads.
       this.#server.close();
     };
+  }
+
+  #closeIdle(): void {
+    const early = performance.now() - quietMs;
+    for (const [socket, since] of this.#beginnings) if (since < early) socket.destroy();
+    this.#server.closeIdleConnections();
   }
 }

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
@@ -17,6 +18,7 @@ import { call } from '../support/call.ts';
 import { digestOf } from '../support/digest.ts';
 import * as faults from '../support/faults.ts';
 
+const main = join(import.meta.dirname, '../../cli/main.ts');
 const silent = pino({ level: 'silent' });
 
 /** A port that nobody has at present; an agent's is the same on both addresses. */
@@ -69,9 +71,18 @@ async function open(scene: Scene, { imageHost }: { imageHost?: string } = {}) {
     const ready = () => probe(socket, '/readyz', (text) => told.push(text));
     return { agent, socket, told, ready };
   };
+  const startProcess = async () => {
+    const args = ['--port', String(port), '--centre', `https://${host}:${centre.port}`, '--allow-loopback'];
+    const files = ['--centre-ca', join(folder.path, 'ca.crt'), '--token', join(folder.path, 'token')];
+    const socket = join(folder.path, 'process.sock');
+    const child = spawn(process.execPath, [main, 'node', ...args, ...files, '--management', socket]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await expect.poll(() => probe(socket, '/readyz', () => {})).toBe(0);
+    return { pid: child.pid as number, ended: once(child, 'exit') };
+  };
   const url = (tail: string) => `http://${host}:${port}/v2/namespaces/demo/connectors/registry/${tail}`;
   const headers = { authorization: `Bearer ${scene.token}` };
-  return { port, centre, folder, start, url, headers };
+  return { port, centre, folder, start, startProcess, url, headers };
 }
 
 const manifest = 'team/app/manifests/v1';
@@ -213,6 +224,28 @@ describe('two agents on one node', () => {
     expect(outcomes).toHaveLength(800);
     expect(await probe(first.socket, '/readyz', () => {})).toBe(1);
   });
+
+  test('share the port: the one that ends answers all who wait for it in the kernel', async () => {
+    const { start, startProcess, port, headers } = await open(await openScene());
+    const other = await start();
+    await expect.poll(other.ready).toBe(0);
+    for (let round = 0; round < 3; round += 1) {
+      const ending = await startProcess();
+      // It accepts nobody until it is told to end.
+      process.kill(ending.pid, 'SIGSTOP');
+      const sockets = Array.from({ length: 40 }, () => connect(port, host).setEncoding('latin1'));
+      await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+      const answers = sockets.map(async (socket) => {
+        socket.write(`GET /v2/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${headers.authorization}\r\n`);
+        socket.write('Connection: close\r\n\r\n');
+        return (await socket.toArray()).join('').split('\r\n')[0];
+      });
+      process.kill(ending.pid, 'SIGTERM');
+      process.kill(ending.pid, 'SIGCONT');
+      expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200 OK']));
+      expect(await ending.ended).toEqual([0, null]);
+    }
+  }, 60_000);
 
   test('a pull that is under way with the one that ends is brought to its end', async () => {
     const scene = await openScene({ auth: basicOnly });

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { Agent, get, type IncomingMessage } from 'node:http';
+import { Agent, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { call } from '../support/call.ts';
 import { digestOf } from '../support/digest.ts';
 import * as faults from '../support/faults.ts';
@@ -83,12 +84,54 @@ describe('draining', () => {
     await drained;
   });
 
-  test('takes the connections that wait in the kernel', async () => {
-    const early = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
-    early.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  test('takes all the connections that wait in the kernel', async () => {
+    const early = Array.from({ length: 50 }, () => {
+      const socket = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
+      socket.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      return socket;
+    });
     const drained = proxy.proxy.drain(aMinuteMs);
-    expect((await early.toArray()).join('')).toMatch(/^HTTP\/1\.1 200 /);
+    const answers = await Promise.all(early.map(async (socket) => (await socket.toArray()).join('').split('\r\n')[0]));
+    expect(answers).toEqual(early.map(() => 'HTTP/1.1 200 OK'));
     await drained;
+  });
+
+  test('serves a connection that was kept once more, and ends it with the answer', async () => {
+    const kept = connect(proxy.port, '127.0.0.1').setEncoding('utf8');
+    const ask = () => kept.write('GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    ask();
+    expect((await once(kept, 'data'))[0]).toMatch(/\r\nconnection: keep-alive\r\n/i);
+    const drained = proxy.proxy.drain(aMinuteMs);
+    await expect.poll(() => proxy.proxy.server.listening, { interval: 5 }).toBe(false);
+    ask();
+    const answer = (await kept.toArray()).join('');
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer).toMatch(/\r\nconnection: close\r\n/i);
+    await drained;
+  });
+
+  test('leaves the caller of a long answer time to ask again', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const served = once(proxy.proxy.server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
+    const response = await open(proxy.url(`team/app/blobs/${digest}`), agent);
+    const { socket } = response;
+    const answered = once((await served)[1], 'close');
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const drained = proxy.proxy.drain(aMinuteMs);
+    await expect.poll(() => proxy.proxy.server.listening).toBe(false);
+    vi.advanceTimersByTime(900);
+    goOn();
+    await response.toArray();
+    await answered;
+    vi.advanceTimersByTime(900);
+    await turn();
+    const again = await open(proxy.url('team/app/manifests/v1'), agent);
+    expect(again.socket).toBe(socket);
+    expect(again.headers.connection).toBe('close');
+    await again.toArray();
+    await drained;
+    agent.destroy();
   });
 
   test('ends a connection with the answer to a request that came while draining', async () => {

@@ -85,3 +85,11 @@ test.each([
     );
   },
 );
+
+test.each([
+  ['before what a killed process wrote last', 205, undefined],
+  ['after it', 195, 'broken off, and the kill took the line with it'],
+])('a connection that ends right before a kill, %s', (_, loggedUntil, expected) => {
+  const interruptions = [{ kind: 'killed', from: 210, to: 220, loggedUntil }] as const;
+  expect(classifyFailure({ ...operation, failure: 'unexpected EOF' }, { interruptions, logged: [] })).toBe(expected);
+});

@@ -38,18 +38,13 @@ export function classifyFailure(result: OperationResult, evidence: FaultEvidence
   return classifyBreak(text, result, evidence);
 }
 
-/** The logger gathers lines for a tenth of a second: a process that is killed takes them with it. */
-const unwrittenMs = 150;
-
 /** A drained process breaks nothing off: whoever meets it is refused by the closed port, or served to the end. */
 function classifyBreak(text: string, { from, to, repository }: OperationResult, evidence: FaultEvidence) {
   const met = evidence.interruptions.filter((each) => each.from <= to && each.to >= from).map((each) => each.kind);
   if (refused.test(text)) return met.length > 0 ? 'refused while it was away' : undefined;
   if (!broken.test(text)) return undefined;
   if (met.includes('killed')) return 'cut off by the kill';
-  if (
-    evidence.interruptions.some((each) => each.kind === 'killed' && each.from >= to && each.from <= to + unwrittenMs)
-  ) {
+  if (evidence.interruptions.some((each) => each.from >= to && (each.loggedUntil ?? each.from) <= to)) {
     return 'broken off, and the kill took the line with it';
   }
   const isTold = evidence.logged.some((line) => line.error === 'BROKEN' && line.repository === repository);

@@ -15,6 +15,8 @@ export interface Interruption {
   readonly from: number;
   /** When the next process was ready. */
   to: number;
+  /** By a killed process's own clock, its last line that came out: it gathers them, and what it logged since went with it. */
+  loggedUntil?: number;
 }
 
 export interface FaultProductOptions {
@@ -40,6 +42,8 @@ export interface FaultProduct {
 
 export interface LoggedLine {
   readonly msg: string;
+  /** ISO 8601. */
+  readonly time?: string;
   readonly error?: string;
   readonly repository?: string;
   readonly level?: string | number;
@@ -57,10 +61,10 @@ export async function startFaultProduct(options: FaultProductOptions): Promise<F
   const interruptions: Interruption[] = [];
   const current = () => processes.at(-1)?.server as ServerProcess;
   const proxy = processes[0]?.proxy ?? '';
-  const interrupt = async (kind: Interruption['kind'], end: () => Promise<void>) => {
-    const interruption = { kind, from: performance.now(), to: Number.POSITIVE_INFINITY };
+  const interrupt = async (kind: Interruption['kind'], end: (interruption: Interruption) => Promise<void>) => {
+    const interruption: Interruption = { kind, from: performance.now(), to: Number.POSITIVE_INFINITY };
     interruptions.push(interruption);
-    await end();
+    await end(interruption);
     processes.push(await startProcess(options, proxy));
     interruption.to = performance.now();
   };
@@ -69,9 +73,13 @@ export async function startFaultProduct(options: FaultProductOptions): Promise<F
     interruptions,
     logged: () => processes.flatMap(({ server }) => server.lines.map(parseLine)),
     kill: () =>
-      interrupt('killed', async () => {
+      interrupt('killed', async (interruption) => {
         process.kill(current().pid, 'SIGKILL');
         await current().stop();
+        const last = current()
+          .lines.map(parseLine)
+          .findLast(({ time }) => time !== undefined);
+        interruption.loggedUntil = Date.parse(last?.time ?? '') - performance.timeOrigin;
       }),
     replace: () =>
       interrupt('drained', async () => {
