@@ -90,7 +90,7 @@ const queryForm = /^[\x21\x22\x24-\x7e]*$/;
  * Reads what follows `/v2/` and the connector: a repository and an endpoint of the registry API.
  * @param rest without the query
  * @param path the whole path as the caller wrote it, of which `rest` is the end
- * @throws ProxyError NAME_INVALID, REFERENCE_INVALID, REQUEST_INVALID or ROUTE_UNKNOWN
+ * @throws ProxyError NAME_INVALID, REFERENCE_INVALID, REQUEST_INVALID, ROUTE_UNKNOWN or UPLOAD_UNKNOWN
  */
 export function parseEndpoint(rest: string, path: string, query: string): EndpointPart {
   if (!queryForm.test(query)) throw new ProxyError('REQUEST_INVALID', 'the query holds what no query does');
@@ -114,9 +114,16 @@ export function parseEndpoint(rest: string, path: string, query: string): Endpoi
 const safeArgument = /^(?!\.{1,2}$)[A-Za-z0-9_.:+=@~-]+$/;
 const argumentLengthMax = 1024;
 
+/** What else stands there, we have not made; ".." would lead out of the repository. */
+const sealedForm = /^(?!\.{1,2}$)[A-Za-z0-9_.-]+$/;
+
 /** What is neither tag nor digest is the registry's to refuse, in its own words, as long as it can be nothing else. */
 function checkArgument({ kind }: Endpoint, argument: string): void {
-  if (kind === 'tags' || kind === 'uploads' || kind === 'upload') return;
+  if (kind === 'tags' || kind === 'uploads') return;
+  if (kind === 'upload') {
+    if (sealedForm.test(argument)) return;
+    throw new ProxyError('UPLOAD_UNKNOWN', 'no such upload is known: begin it anew');
+  }
   if (safeArgument.test(argument) && argument.length <= argumentLengthMax) return;
   const wanted = kind === 'manifests' ? 'a tag or digest' : 'a digest';
   throw new ProxyError('REFERENCE_INVALID', `"${printable(argument, 80)}" is not ${wanted}`);

@@ -38,7 +38,7 @@ const whole = resolvedConnector('https://registry.example.com');
 const limited = resolvedConnector('https://registry.example.com:5000/team/inner');
 const hub = resolvedConnector('docker.io');
 const refusals: ReadonlySet<string> = new Set([
-  ...['NAME_INVALID', 'REFERENCE_INVALID', 'REQUEST_INVALID', 'ROUTE_UNKNOWN', 'REPOSITORY_OUTSIDE'],
+  ...['NAME_INVALID', 'REFERENCE_INVALID', 'REQUEST_INVALID', 'ROUTE_UNKNOWN', 'UPLOAD_UNKNOWN', 'REPOSITORY_OUTSIDE'],
 ]);
 const isRefusal = (error: unknown): boolean => error instanceof ProxyError && refusals.has(error.code);
 

@@ -160,6 +160,10 @@ describe('a target', () => {
     },
   );
 
+  test.each(['..', '.', 'a%2F..', 'a;b'])('names no upload that we could have made: %s', (address) => {
+    expect(outcomeOf(`${prefix}/team/app/blobs/uploads/${address}`)).toBe('UPLOAD_UNKNOWN');
+  });
+
   test('is refused when it is very long, in no time', () => {
     const component = 'a'.repeat(8000);
     expect(outcomeOf(`${prefix}/${component}/${component}/manifests/v1`)).toBe('REQUEST_INVALID');
