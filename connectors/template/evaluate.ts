@@ -5,7 +5,18 @@ import type { BranchNode, CommandNode, OperandNode, PipeNode, StatementNode, Tem
 import type { ParsedTemplate } from './parser.ts';
 import type { ParameterType, TemplateFunction } from './signature.ts';
 import { Refusal } from './template-error.ts';
-import { fromData, type GoMap, int, isList, isNil, isTrue, sortedKeys, typeName, type Value } from './values.ts';
+import {
+  described,
+  fromData,
+  type GoMap,
+  int,
+  isList,
+  isNil,
+  isTrue,
+  sortedKeys,
+  typeName,
+  type Value,
+} from './values.ts';
 
 /** Levels of actions, parentheses and templates within each other while rendering. */
 const maxDepth = 500;
@@ -147,7 +158,7 @@ export class Evaluation {
       if (variableCount > 1) throw new Refusal(`{{range}} over the number ${value} has one variable, not two`);
       for (let count = 0n; count < value; count++) yield [undefined, count];
     } else if (typeof value !== 'object') {
-      throw new Refusal(`{{range}} wants a list, a map or a whole number, and this is a ${typeName(value)}`);
+      throw new Refusal(`{{range}} wants a list, a map or a whole number, and this is ${described(value)}`);
     } else if (isList(value)) {
       for (const [index, element] of value.entries()) yield [int(index), element];
     } else {
@@ -230,7 +241,7 @@ export class Evaluation {
   private field(value: Value, name: string): Value {
     if (value === null) throw new Refusal(`.${name} of null: guard it with {{with}} or {{if}}`);
     if (value instanceof Map) return value.get(name);
-    throw new Refusal(`.${name} of a ${typeName(value)}: only maps have fields`);
+    throw new Refusal(`.${name} of ${described(value)}: only maps have fields`);
   }
 
   /** The value of an operand where any type may stand. */
@@ -299,7 +310,7 @@ export class Evaluation {
       return Number(node.int);
     }
     if (node.kind === 'nil' && (type === 'string' || type === 'int' || type === 'bool')) {
-      throw new Refusal(`${name} wants a ${type}, and nil is none`);
+      throw new Refusal(`${name} wants ${type === 'int' ? 'an' : 'a'} ${type}, and nil is none`);
     }
     return checked(this.operand(dot, node), type, name);
   }
@@ -314,10 +325,12 @@ function checked(value: Value, type: ParameterType, name: string): Value {
   if (type === 'any') return value ?? null;
   if (isNil(value)) {
     if (type === 'map' && value === undefined) return undefined;
-    throw new Refusal(`${name} wants a ${type}, and has no value here: give one with default, or test with if`);
+    throw new Refusal(
+      `${name} wants ${type === 'int' ? 'an' : 'a'} ${type}, and has no value here: give one with default, or test with if`,
+    );
   }
   const isRight = type === 'map' ? (value as GoMap) instanceof Map : typeName(value) === type;
-  if (!isRight) throw new Refusal(`${name} wants a ${type}, and has a ${typeName(value)}`);
+  if (!isRight) throw new Refusal(`${name} wants ${type === 'int' ? 'an' : 'a'} ${type}, and has ${described(value)}`);
   // Amounts beyond 2^53 are too much in any case.
   return type === 'int' ? Number(value) : value;
 }

@@ -9,13 +9,13 @@ const sign = (value: number): string => (value < 0 || Object.is(value, -0) ? '-'
 /** `1.5e+7` as Go writes exponents: at least two digits. */
 const withGoExponent = (text: string): string => text.replace(/e([+-])(\d)$/, 'e$10$2');
 
-/** A float64 as Go's `%v` writes it: as few digits as tell it from all others, with an exponent from 1e+21 and below 1e-4. */
+/** A float64 as Go's `%v` writes it: as few digits as tell it from all others, with an exponent from 1e+06 on and below 1e-04. */
 export function shortestFloat(value: number): string {
-  const exponential = value.toExponential();
-  const exponent = Number(exponential.slice(exponential.indexOf('e') + 1));
+  const text = value.toExponential();
+  const exponent = Number(text.slice(text.indexOf('e') + 1));
   const named = special(value);
   if (named !== undefined) return named;
-  if (exponent < -4 || exponent >= 21) return sign(value) + withGoExponent(Math.abs(value).toExponential());
+  if (exponent < -4 || exponent >= 6) return sign(value) + withGoExponent(Math.abs(value).toExponential());
   return sign(value) + plainDigits(Math.abs(value));
 }
 
@@ -30,9 +30,20 @@ function plainDigits(value: number): string {
   return `${whole}${fraction}${'0'.repeat(shift - fraction.length)}`;
 }
 
-/** Go's `%e`; without a precision the fewest digits that will do. */
-export function exponentialFloat(value: number, precision?: number): string {
-  return special(value) ?? sign(value) + withGoExponent(Math.abs(value).toExponential(precision));
+/** Go's `%e`. */
+export function exponentialFloat(value: number, precision: number): string {
+  return special(value) ?? sign(value) + withGoExponent(exponential(Math.abs(value), precision));
+}
+
+/** As toExponential, but exact halves go to the even digit. */
+function exponential(value: number, precision: number): string {
+  if (value === 0) return value.toExponential(precision);
+  const text = value.toExponential();
+  const exponent = Number(text.slice(text.indexOf('e') + 1));
+  const digits = roundedHalfEven(value, precision - exponent).toString();
+  const shown = digits.length > precision + 1 ? exponent + 1 : exponent;
+  const fraction = precision === 0 ? '' : `.${digits.slice(1, precision + 1)}`;
+  return `${digits.charAt(0)}${fraction}e${shown < 0 ? '-' : '+'}${Math.abs(shown)}`;
 }
 
 /** Go's `%f`: exact, and halves go to the even digit. */
@@ -56,8 +67,8 @@ function roundedHalfEven(value: number, precision: number): bigint {
     numerator *= 2;
     shift++;
   }
-  const scaled = BigInt(numerator) * 10n ** BigInt(precision);
-  const divisor = 1n << shift;
+  const scaled = BigInt(numerator) * 10n ** BigInt(Math.max(0, precision));
+  const divisor = (1n << shift) * 10n ** BigInt(Math.max(0, -precision));
   const quotient = scaled / divisor;
   const twice = (scaled % divisor) * 2n;
   const isUp = twice > divisor || (twice === divisor && quotient % 2n === 1n);
@@ -70,8 +81,7 @@ export function generalFloat(value: number, precision?: number): string {
   const named = special(value);
   if (named !== undefined) return named;
   const digits = Math.max(1, precision);
-  const exponential = Math.abs(value).toExponential(Math.min(100, digits - 1));
-  const [mantissa = '', exponentText] = exponential.split('e');
+  const [mantissa = '', exponentText] = exponential(Math.abs(value), Math.min(100, digits - 1)).split('e');
   const exponent = Number(exponentText);
   const trimmed = mantissa.includes('.') ? mantissa.replace(/\.?0*$/, '') : mantissa;
   const shown = trimmed.replace('.', '').length;

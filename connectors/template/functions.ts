@@ -4,21 +4,22 @@ import { sprintf } from './printf.ts';
 import { type FunctionTable, fixed, variadic } from './signature.ts';
 import { Refusal } from './template-error.ts';
 import { queryEscape } from './url.ts';
-import { compareText, int, isList, isNil, isTrue, typeName, type Value } from './values.ts';
+import { compareText, described, int, isList, isNil, isTrue, nilList, type Value } from './values.ts';
 
 const kindOf = (value: Value): string => (isNil(value) || typeof value === 'object' ? 'none' : typeof value);
 
 /** Go's `eq` of two values. Throws a Refusal for types that cannot be compared. */
 function isEqual(a: Value, b: Value): boolean {
-  if (isNil(a) || isNil(b)) return isNil(a) && isNil(b);
-  if (kindOf(a) !== kindOf(b)) throw new Refusal(`a ${typeName(a)} cannot be compared with a ${typeName(b)}`);
-  if (typeof a === 'object') throw new Refusal(`a ${typeName(a)} cannot be compared: compare toJson of it`);
+  if (isNil(a) || isNil(b)) return (isNil(a) || a === nilList) && (isNil(b) || b === nilList);
+  if (isList(a) && isList(b) && (a === nilList || b === nilList)) return a === b;
+  if (kindOf(a) !== kindOf(b)) throw new Refusal(`${described(a)} cannot be compared with ${described(b)}`);
+  if (typeof a === 'object') throw new Refusal(`${described(a)} cannot be compared: compare toJson of it`);
   return a === b;
 }
 
 function isLess(a: Value, b: Value): boolean {
   if (kindOf(a) === 'none' || kindOf(b) === 'none' || typeof a !== typeof b || typeof a === 'boolean') {
-    throw new Refusal(`a ${typeName(a)} has no order with a ${typeName(b)}`);
+    throw new Refusal(`${described(a)} has no order with ${described(b)}`);
   }
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b) < 0;
   return (a as number) < (b as number);
@@ -29,7 +30,7 @@ const isLessOrEqual = (a: Value, b: Value): boolean => isLess(a, b) || isEqual(a
 function length(value: Value): bigint {
   if (typeof value === 'string') return int(Buffer.byteLength(value));
   if (isNil(value)) throw new Refusal('len of nothing: test with if, or give a value with default');
-  if (typeof value !== 'object') throw new Refusal(`a ${typeName(value)} has no length`);
+  if (typeof value !== 'object') throw new Refusal(`${described(value)} has no length`);
   return int(isList(value) ? value.length : value.size);
 }
 
@@ -44,13 +45,14 @@ function index(item: Value, keys: readonly Value[]): Value {
 }
 
 function elementOf(map: ReadonlyMap<string, Value>, key: Value): Value {
-  if (typeof key !== 'string') throw new Refusal(`the key of a map is a string, and no ${typeName(key)}`);
+  if (typeof key !== 'string') throw new Refusal(`the key of a map is a string, and this is ${described(key)}`);
   return map.get(key) ?? null;
 }
 
 function at(item: Value, key: Value): Value {
-  if (typeof item !== 'string' && !isList(item)) throw new Refusal(`a ${typeName(item)} has no elements`);
-  if (typeof key !== 'bigint') throw new Refusal(`the index of a ${typeName(item)} is an int, and no ${typeName(key)}`);
+  if (typeof item !== 'string' && !isList(item)) throw new Refusal(`${described(item)} has no elements`);
+  if (typeof key !== 'bigint')
+    throw new Refusal(`the index of ${described(item)} is an int, and this is ${described(key)}`);
   const elements = typeof item === 'string' ? Buffer.from(item) : item;
   if (key < 0n || key >= elements.length)
     throw new Refusal(`index ${key} is out of range: there are ${elements.length}`);

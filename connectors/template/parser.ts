@@ -26,7 +26,7 @@ export function parse(text: string, name: string, checkFunction: CheckFunction):
     return parser.parse(name);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    throw new TemplateError(error.message, placeOf(name, text, parser.at), { cause: error });
+    throw new TemplateError(error.message, placeOf(name, text, error.at ?? parser.at), { cause: error });
   }
 }
 
@@ -64,7 +64,7 @@ class Parser {
 
   private take(): Token {
     const token = this.token(this.next++);
-    if (token.kind === 'error') throw new Refusal(token.text);
+    if (token.kind === 'error') throw new Refusal(token.text, token.at);
     return token;
   }
 
@@ -93,9 +93,9 @@ class Parser {
   }
 
   private unexpected(token: Token, context: string): Refusal {
-    if (token.kind === 'error') return new Refusal(token.text);
+    if (token.kind === 'error') return new Refusal(token.text, token.at);
     const what = token.kind === 'end of template' ? 'the end of the template' : JSON.stringify(token.text);
-    return new Refusal(`unexpected ${what} in ${context}`);
+    return new Refusal(`unexpected ${what} in ${context}`, token.at);
   }
 
   private nested<T>(work: () => T): T {
@@ -327,7 +327,7 @@ class Parser {
     this.next++;
     switch (token.kind) {
       case 'error':
-        throw new Refusal(text);
+        throw new Refusal(text, at);
       case 'identifier':
         this.checkFunction(text);
         return { kind: 'identifier', at, name: text };

@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 import { exponentialFloat, fixedFloat, generalFloat } from './format-float.ts';
-import { formatNested, formatScalar, formatValue } from './format-value.ts';
+import { formatNested, formatValue } from './format-value.ts';
 import { goQuote } from './quote.ts';
 import { Refusal } from './template-error.ts';
 import { isNil, typeName, type Value } from './values.ts';
@@ -17,7 +17,7 @@ interface Directive {
 }
 
 // One possible end for each part, so that no text takes long.
-const directive = /%([-+# 0]*)(\*|[0-9]+)?(?:\.(\*|[0-9]+)?|())(.)?/gsu;
+const directive = /%([-+# 0]*)(\*|[0-9]+)?(?:\.(?=.)(\*|[0-9]+)?|())(.)?/gsu;
 const maxWidth = 1_000_000;
 
 /** Go's fmt.Sprintf for the verbs v T t d b o O x X c q U e E f F g G s. Argument indexes (`%[1]d`) are refused. */
@@ -63,7 +63,8 @@ function parsedDirective(
   return {
     verb,
     isLeft,
-    hasPlus: flags.includes('+'),
+    // With %v it asks for the names of fields, which no value here has.
+    hasPlus: flags.includes('+') && verb !== 'v',
     hasSharp: flags.includes('#'),
     hasSpace: flags.includes(' '),
     hasZero: flags.includes('0') && !isLeft,
@@ -76,26 +77,25 @@ function formatted(value: Value, directive: Directive, budget: Budget): string {
   const { verb, width, precision, hasSharp } = directive;
   budget.spendText(Math.max(width ?? 0, precision ?? 0));
   if (hasSharp && verb === 'v') throw new Refusal('printf does not take %#v: write toJson');
-  if (verb === 'T') return padded(typeName(value), { ...directive, hasZero: false });
-  if (isNil(value)) return verb === 'v' ? padded('<nil>', { ...directive, hasZero: false }) : `%!${verb}(<nil>)`;
+  if (hasSharp && 'OU'.includes(verb)) throw new Refusal(`printf does not take %#${verb}: write %${verb}`);
+  if (verb === 'T') return padded(cutTo(precision, typeName(value)), directive);
+  if (isNil(value)) return verb === 'v' ? padded('<nil>', directive) : `%!${verb}(<nil>)`;
   return formatNested(value, budget, (leaf) => formatLeaf(leaf, directive));
 }
 
 function formatLeaf(value: Value, directive: Directive): string {
-  const text = isNil(value) ? nilText(directive) : formatOf(value, directive);
-  return text ?? `%!${directive.verb}(${typeName(value)}${isNil(value) ? '' : `=${formatScalar(value)}`})`;
+  // Within a list or map Go writes every nil alike.
+  if (isNil(value)) return '<nil>';
+  const plain = { ...directive, verb: 'v' };
+  return formatOf(value, directive) ?? `%!${directive.verb}(${typeName(value)}=${formatOf(value, plain) ?? ''})`;
 }
-
-// Within a list or map Go writes every nil alike.
-const nilText = (directive: Directive): string | undefined =>
-  directive.verb === 'v' ? padded('<nil>', { ...directive, hasZero: false }) : undefined;
 
 function formatOf(value: Value, directive: Directive): string | undefined {
   switch (typeof value) {
     case 'string':
       return formatText(value, directive);
     case 'boolean':
-      return 'tv'.includes(directive.verb) ? padded(String(value), { ...directive, hasZero: false }) : undefined;
+      return 'tv'.includes(directive.verb) ? padded(String(value), directive) : undefined;
     case 'bigint':
       return formatInteger(value, directive);
     case 'number':
@@ -112,11 +112,15 @@ const length = (text: string): number => {
 };
 
 function padded(text: string, { width = 0, isLeft, hasZero }: Directive): string {
+  if (width === 0) return text;
   const missing = width - length(text);
   if (missing <= 0) return text;
   if (isLeft) return text + ' '.repeat(missing);
   return (hasZero ? '0' : ' ').repeat(missing) + text;
 }
+
+const cutTo = (count: number | undefined, text: string): string =>
+  count === undefined ? text : [...text].slice(0, count).join('');
 
 function formatText(value: string, directive: Directive): string | undefined {
   const { precision, verb, hasSharp, hasSpace } = directive;
@@ -127,10 +131,10 @@ function formatText(value: string, directive: Directive): string | undefined {
     const parts = hasSpace ? (hex.match(/../g) ?? []) : [hex];
     return padded(parts.map((part) => prefix + part).join(' '), directive);
   }
-  const text = precision === undefined ? value : [...value].slice(0, precision).join('');
+  const text = cutTo(precision, value);
   if (verb === 'v' || verb === 's') return padded(text, directive);
   if (verb !== 'q') return undefined;
-  return padded(hasSharp && isRawQuotable(text) ? `\`${text}\`` : goQuote(text), directive);
+  return padded(hasSharp && isRawQuotable(text) ? `\`${text}\`` : goQuote(text, '"', directive.hasPlus), directive);
 }
 
 // As strconv.CanBackquote.
@@ -145,7 +149,7 @@ function formatInteger(value: bigint, directive: Directive): string | undefined 
   const isCharacter = value >= 0n && value <= 0x10ffffn && (value < 0xd800n || value > 0xdfffn);
   const text = isCharacter ? String.fromCodePoint(Number(value)) : '\ufffd';
   if (verb === 'c') return padded(text, directive);
-  if (verb === 'q') return padded(goQuote(text, "'"), directive);
+  if (verb === 'q') return padded(goQuote(text, "'", directive.hasPlus), directive);
   if (verb === 'U')
     return padded(`U+${BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(4, '0')}`, {
       ...directive,
@@ -197,7 +201,7 @@ function formatFloat(value: number, directive: Directive): string | undefined {
 }
 
 function floatText(value: number, { verb, precision, hasSharp }: Directive): string | undefined {
-  if (hasSharp && 'eEfFgG'.includes(verb)) throw new Refusal('printf does not take # for fractions');
+  if (hasSharp) throw new Refusal('printf does not take # for fractions');
   switch (verb) {
     case 'v':
     case 'g':

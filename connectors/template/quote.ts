@@ -5,9 +5,13 @@ const escapes: ReadonlyMap<string, string> = new Map([
 // What Go's unicode.IsPrint does not take, the quotes and the backslash.
 const special = /["'\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
 
-/** A text between quotes with Go's escapes, as `%q` and strconv.Quote write it. */
-export function goQuote(text: string, quote: '"' | "'" = '"'): string {
-  const inside = text.toWellFormed().replace(special, (found) => escapeCharacter(found, quote));
+const specialOrForeign = /["'\\]|[^ -~]/gu;
+
+/** A text between quotes with Go's escapes, as `%q` and strconv.Quote write it; `isAscii` escapes all beyond ASCII. */
+export function goQuote(text: string, quote: '"' | "'" = '"', isAscii = false): string {
+  const inside = text
+    .toWellFormed()
+    .replace(isAscii ? specialOrForeign : special, (found) => escapeCharacter(found, quote));
   return quote + inside + quote;
 }
 

@@ -4,6 +4,7 @@ import { type FunctionTable, fixed, type TemplateFunction, variadic } from './si
 import { Refusal } from './template-error.ts';
 import {
   compareText,
+  described,
   type GoMap,
   isDeepEqual,
   isList,
@@ -11,13 +12,11 @@ import {
   isTrue,
   nilList,
   sortedKeys,
-  typeName,
   type Value,
 } from './values.ts';
 
 function listOf(value: Value, name: string, budget: Budget): readonly Value[] {
-  if (!isList(value))
-    throw new Refusal(`${name} wants a list, and has ${isNil(value) ? 'nothing' : `a ${typeName(value)}`}`);
+  if (!isList(value)) throw new Refusal(`${name} wants a list, and has ${described(value)}`);
   budget.spend(value.length / 8);
   return value;
 }
@@ -75,8 +74,8 @@ const append = onListWith('append', (list, value) => [...list, value]);
 
 /** sprig's functions of lists. */
 export const listFunctions: FunctionTable = {
-  list: variadic([], 'any', (_none, values) => (values.length === 0 ? nilList : values)),
-  tuple: variadic([], 'any', (_none, values) => (values.length === 0 ? nilList : values)),
+  list: variadic([], 'any', (_none, values) => values),
+  tuple: variadic([], 'any', (_none, values) => values),
   ...onList('first', (list) => list[0] ?? null),
   ...onList('last', (list) => list.at(-1) ?? null),
   ...onList('rest', (list) => (list.length === 0 ? nilList : list.slice(1))),
@@ -156,9 +155,9 @@ function dig(values: readonly Value[]): Value {
   const names = values.slice(0, -2);
   let found = values.at(-1);
   for (const name of names) {
-    if (typeof name !== 'string') throw new Refusal(`dig wants keys that are strings, and has a ${typeName(name)}`);
+    if (typeof name !== 'string') throw new Refusal(`dig wants keys that are strings, and has ${described(name)}`);
     if (!(found instanceof Map))
-      throw new Refusal(`dig wants a map to look for ${JSON.stringify(name)} in, and has a ${typeName(found)}`);
+      throw new Refusal(`dig wants a map to look for ${JSON.stringify(name)} in, and has ${described(found)}`);
     if (!found.has(name)) return values.at(-2);
     found = found.get(name);
   }

@@ -6,12 +6,12 @@ import { listFunctions, mapFunctions } from './sprig-collections.ts';
 import { stringFunctions } from './sprig-strings.ts';
 import { Refusal } from './template-error.ts';
 import { formatUrl, hostnameOf, parseUrl } from './url.ts';
-import { type GoMap, int, isDeepEqual, isTrue, kindName, typeName, type Value } from './values.ts';
+import { described, type GoMap, int, isDeepEqual, isTrue, kindName, typeName, type Value } from './values.ts';
 
 function textIn(map: GoMap | undefined, key: string): string {
   const value = map?.get(key) ?? '';
   if (typeof value !== 'string')
-    throw new Refusal(`urlJoin wants ${key} to be a string, and it is a ${typeName(value)}`);
+    throw new Refusal(`urlJoin wants ${key} to be a string, and it is ${described(value)}`);
   return value;
 }
 

@@ -19,6 +19,13 @@ export class TemplateError extends Error {
 /** Why a template cannot go on, thrown where the place is not at hand; whoever knows the place makes it a TemplateError. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
+  /** Offset in the template, where it is not that of what was read or evaluated last. */
+  readonly at: number | undefined;
+
+  constructor(message: string, at?: number) {
+    super(message);
+    this.at = at;
+  }
 }
 
 /** The template's name with the line and column of an offset into its text. */

@@ -82,6 +82,14 @@ export function typeName(value: Value): string {
   return names[typeof value as keyof typeof names];
 }
 
+/** A value's type in the words of messages. */
+export function described(value: Value): string {
+  if (isNil(value)) return 'nothing';
+  if (typeof value === 'object') return isList(value) ? 'a list' : 'a map';
+  const words = { string: 'a string', boolean: 'a bool', bigint: 'an int', number: 'a float64' };
+  return words[typeof value as keyof typeof words];
+}
+
 /** The name of a value's kind in Go's reflect. */
 export function kindName(value: Value): string {
   if (isNil(value)) return 'invalid';

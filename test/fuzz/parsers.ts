@@ -3,6 +3,7 @@ import { documents } from './documents.ts';
 import { forwardProxy } from './forward-proxy.ts';
 import type { Fuzzed } from './fuzzed.ts';
 import { http1 } from './http1.ts';
+import { templates } from './templates.ts';
 import { tokensAndChallenges } from './tokens.ts';
 import { uploads } from './uploads.ts';
 
@@ -14,4 +15,5 @@ export const parsers: readonly Fuzzed[] = [
   ...http1,
   ...tokensAndChallenges,
   ...documents,
+  ...templates,
 ];

@@ -88,6 +88,24 @@ export const toolModules: readonly ToolModule[] = [
     },
     linkerFlags: '-s -w -X github.com/moby/buildkit/version.Version=v0.32.2',
   },
+  {
+    name: 'template',
+    folder: join(import.meta.dirname, 'template'),
+    packages: { template: '.' },
+    linkerFlags: '-s -w',
+  },
+  {
+    name: 'csi',
+    folder: join(import.meta.dirname, 'csi'),
+    packages: { 'csi-sanity': 'github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity' },
+    linkerFlags: '-s -w',
+  },
+  {
+    name: 'ko',
+    folder: join(import.meta.dirname, 'ko'),
+    packages: { ko: 'github.com/google/ko' },
+    linkerFlags: '-s -w -X github.com/google/ko/pkg/commands.Version=v0.19.1',
+  },
 ];
 
 /** Where the binaries are kept unless a command says otherwise. */
