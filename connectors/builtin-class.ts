@@ -38,6 +38,8 @@ const registryConfig = (name: string): Configuration => ({
     env: [
       { name: 'DOCKER_CONFIG', value: '$(MOUNT_PATH)' },
       { name: 'REGISTRY_AUTH_FILE', value: '$(MOUNT_PATH)/config.json' },
+      // crane, ko and kaniko ask by HTTPS, and never by HTTP unless told.
+      trust,
     ],
   },
 });
@@ -73,7 +75,8 @@ const dockerd: Configuration = {
 }
 `,
   },
-  injection: { mountPath: '/etc/docker' },
+  // Not mounted at /etc/docker: dockerd 20.10 writes its key there, and does not start where it cannot.
+  injection: { env: [trust] },
 };
 
 const containers: Configuration = {
@@ -96,7 +99,7 @@ insecure = {{ ne $scheme "https" }}
 const helm: Configuration = {
   name: 'helm',
   data: { 'helm-registry.json': configJson },
-  injection: { env: [{ name: 'HELM_REGISTRY_CONFIG', value: '$(MOUNT_PATH)/helm-registry.json' }] },
+  injection: { env: [{ name: 'HELM_REGISTRY_CONFIG', value: '$(MOUNT_PATH)/helm-registry.json' }, trust] },
 };
 
 /** Its files stand in every volume: what is added is trust in the certificates that the forward proxy makes. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { builtinClasses } from '../../../connectors/builtin-class.ts';
 import { buildCatalogue } from '../../../connectors/catalogue.ts';
 import type { ConfigurationWant } from '../../../connectors/configurations/protocol.ts';
 import {
@@ -140,6 +141,13 @@ describe('ConnectorClass oci', () => {
     expect(JSON.parse(files['helm-registry.json'] ?? '')).toEqual({
       auths: { [host]: { auth }, [secondHost]: { auth } },
     });
+  });
+
+  const injections = builtinClasses.flatMap(({ spec }) => spec.configurations ?? []);
+
+  test.each(injections)('has the files that variables of $name lead to', ({ name, injection }) => {
+    const leads = (injection?.env ?? []).flatMap(({ value }) => /\$\(MOUNT_PATH\)\/(\S+)$/.exec(value)?.[1] ?? []);
+    expect(Object.keys(filesOf(wantOf({ names: [name] })))).toEqual(expect.arrayContaining(leads));
   });
 });
 
