@@ -1,6 +1,7 @@
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
 import { Command, CommanderError } from 'commander';
 import { controllerDefaults as centre } from './controller-settings.ts';
+import { csiDefaults as csi } from './csi-settings.ts';
 import { nodeDefaults as node } from './node-settings.ts';
 import { type Output, processOutput } from './output.ts';
 import { standaloneDefaults as defaults } from './standalone-settings.ts';
@@ -30,9 +31,11 @@ function buildProgram(output: Output): Command {
   addStandalone(program);
   addController(program);
   addNode(program);
+  addCsi(program);
   addProbe(program, output);
   addMutate(program, output);
   addExplain(program, output);
+  addRender(program, output);
   addDemo(program, output);
   return program;
 }
@@ -86,6 +89,8 @@ function addController(program: Command): void {
     .option('--webhook-service <name>', 'Service of the webhook', centre.webhookService)
     .option('--agents-service <name>', 'Service of the API for agents', centre.agentsService)
     .option('--agents-account <name>', 'service account of the agents', centre.agentsAccount)
+    .option('--csi-account <name>', 'service account of the CSI driver', centre.csiAccount)
+    .option('--no-csi', 'the CSI driver is not installed: add no volumes of its to pods')
     .option('--webhook-configuration <name>', 'MutatingWebhookConfiguration to keep', centre.webhookConfiguration)
     .option('--webhook-name <name...>', 'further DNS names or addresses that the webhook is called by')
     .option('--secrets-namespace <name...>', 'namespaces whose Secrets may be read (default: all)')
@@ -112,6 +117,21 @@ function addNode(program: Command): void {
     .option('--drain-seconds <n>', 'how long pulls under way may take when it is told to end', node.drainSeconds)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', node.logLevel)
     .action(async (options) => (await import('./node-command.ts')).runNode(options));
+}
+
+function addCsi(program: Command): void {
+  program
+    .command('csi')
+    .description('run the CSI driver of a node: volumes with client configurations, which the centre renders')
+    .option('--kubelet-root <dir>', 'folder of the kubelet, by the path that the kubelet knows it by', csi.kubeletRoot)
+    .option('--node-name <name>', 'name of this node (default: NODE_NAME)')
+    .option('--centre <url>', 'the API for agents of the controller', csi.centre)
+    .option('--centre-ca <file>', 'certificates that sign the one of the centre', csi.centreCa)
+    .option('--token <file>', 'projected token of audience oci-connector-agent', csi.token)
+    .option('--management <path>', 'Unix socket of /livez, /readyz and /metrics', csi.management)
+    .option('--refresh-seconds <n>', 'within it a change of a connector shows in the files', csi.refreshSeconds)
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', csi.logLevel)
+    .action(async (options) => (await import('./csi-command.ts')).runCsi(options));
 }
 
 function addProbe(program: Command, output: Output): void {
@@ -149,6 +169,22 @@ function addExplain(program: Command, output: Output): void {
     .action(async (image, options) => {
       const { explain } = await import('./explain.ts');
       if (!(await explain(image, options, output))) process.exitCode = failed;
+    });
+}
+
+function addRender(program: Command, output: Output): void {
+  program
+    .command('render')
+    .description('show the client configurations that a pod would find in a volume of the CSI driver')
+    .argument('[configurations]', 'names of configurations, with commas; !file leaves a file out', '')
+    .requiredOption(...manifestsOption)
+    .requiredOption('--connectors <names>', 'namespace/name, or name in the same namespace, with commas')
+    .option('-n, --namespace <namespace>', 'namespace of the pod', 'default')
+    .option('--params <json>', 'parameters: {"configuration": {"parameter": "text"}}')
+    .option('--cluster-domain <name>', 'DNS domain of the cluster', centre.clusterDomain)
+    .action(async (configurations, options) => {
+      const { render } = await import('./render.ts');
+      await render({ ...options, configurations }, output);
     });
 }
 

@@ -36,18 +36,23 @@ export const nodeDefaults = {
 
 const portRule = '--port is a number from 1 to 65535';
 
-const flags = z.object({
-  port: z
-    .string()
-    .regex(/^\d{1,5}$/, portRule)
-    .transform(Number)
-    .pipe(z.number().min(1, portRule).max(65_535, portRule)),
+/** How a node's process finds the centre. */
+export const centreFlags = {
   centre: z
     .string()
     .refine(isHttpsOrigin, '--centre is https://host[:port] of the API for agents, without a path')
     .transform((text) => new URL(text).origin),
   centreCa: z.string().min(1, '--centre-ca is empty: name the file of the certificates that sign the centre’s'),
   token: z.string().min(1, '--token is empty: name the file of the projected token'),
+};
+
+const flags = z.object({
+  port: z
+    .string()
+    .regex(/^\d{1,5}$/, portRule)
+    .transform(Number)
+    .pipe(z.number().min(1, portRule).max(65_535, portRule)),
+  ...centreFlags,
   management: z.string(),
   allowLoopback: z.boolean().default(false),
   drainSeconds,

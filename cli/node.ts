@@ -1,19 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
-import { centreDispatcher } from '../platform/centre/dispatcher.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createMetrics } from '../platform/metrics.ts';
-import { openWatchedFile } from '../platform/watched-file.ts';
 import { CentralAccess } from '../proxy/central-access.ts';
 import { buildProxy, type ProxyOptions } from '../proxy/listener.ts';
 import { selfTest } from '../proxy/self-test.ts';
 import { UpstreamLimits } from '../proxy/upstream-limits.ts';
+import { openCentre } from './centre-client.ts';
 import { formatListenAddress, listen } from './listen-address.ts';
 // Not ./https-listeners.ts: with the webhook it brings a framework, and that would be a third of an agent's memory.
 import { type Listening, startManagement } from './management-listener.ts';
 import type { NodeSettings } from './node-settings.ts';
 import { observeProxy } from './observe.ts';
-import { unreadable } from './unreadable-file.ts';
 
 /** Until it has passed, the self-test is made this often. */
 const selfTestMs = 1_000;
@@ -39,7 +37,7 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
   const metrics = createMetrics();
   const notReady = new Set(['starting']);
   const ending = new AbortController();
-  const access = await openAccess(settings, log, parts);
+  const access = new CentralAccess({ client: await openCentre(settings, log, parts) });
   const transports = new RegistryTransports({
     proxies: settings.proxies,
     isLoopbackForbidden: !settings.allowLoopback,
@@ -66,20 +64,6 @@ export async function startNode(settings: NodeSettings, log: Logger): Promise<No
       await started.disposeAsync();
     },
   };
-}
-
-async function openAccess(settings: NodeSettings, log: Logger, parts: AsyncDisposableStack): Promise<CentralAccess> {
-  const open = async (option: string, path: string, what: string) => {
-    const onError = (err: unknown) => log.error({ err, path }, 'cannot be read: what it held before goes on');
-    const file = await openWatchedFile(path, { onError }).catch(unreadable(option, path, what));
-    parts.defer(() => file.close());
-    return file;
-  };
-  const token = await open('--token', settings.token, 'the projected token of audience oci-connector-agent');
-  const ca = await open('--centre-ca', settings.centreCa, 'ca.crt of ConfigMap oci-connector-serving-ca');
-  const dispatcher = centreDispatcher(settings.centre, () => ca.text);
-  parts.defer(() => dispatcher.destroy());
-  return new CentralAccess({ centre: settings.centre, dispatcher, agentToken: () => token.text.trim() });
 }
 
 /** An agent that ends and the one that follows share the port, so that there is no moment without a listener. */

@@ -11,7 +11,7 @@ const stale: string[] = [];
 for (const [file, text] of generatedFiles()) {
   const path = join(import.meta.dirname, file);
   if (await isCurrent(path, text)) continue;
-  stale.push(`deploy/${file}`);
+  stale.push(join('deploy', file));
   if (process.argv.includes('--check')) continue;
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, text);

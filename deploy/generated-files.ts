@@ -2,10 +2,11 @@ import { stringify } from 'yaml';
 import { builtinClasses } from '../connectors/builtin-class.ts';
 import { customResourceDefinitions } from '../connectors/crd.ts';
 import { secretNamespacePolicy } from '../connectors/secret-namespace-policy.ts';
+import { csiDescriptor } from './csi-descriptor.ts';
 
 const header = '# Made by `npm run generate` from connectors/: change it there.\n';
 
-/** The manifests of this folder that are made from the sources: their text, by path below deploy/. */
+/** What is made from the sources, most of it manifests of this folder: the text, by path as seen from deploy/. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ...customResourceDefinitions.map(
@@ -13,6 +14,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ),
     ...builtinClasses.map((made) => [`classes/${made.metadata.name}.yaml`, toManifest([made])] as const),
     ['policies/secret-namespace.yaml', toManifest(secretNamespacePolicy)],
+    ['../csi/proto/descriptor.json', csiDescriptor()],
   ]);
 }
 

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { callerAudience } from '../connectors/pull-identity.ts';
 import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
-import { CentreClient, type CentreClientOptions } from '../platform/centre/client.ts';
+import { CentreClient } from '../platform/centre/client.ts';
 import { isAway } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { inTime } from '../platform/in-time.ts';
@@ -22,6 +22,12 @@ import {
 import { tokenDigest } from './caller.ts';
 import type { CentreRoute } from './centre-route.ts';
 import { readClaims } from './service-account-token.ts';
+
+export interface CentralAccessOptions {
+  readonly client: CentreClient;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+}
 
 interface Remembered {
   readonly answer: GrantAnswer;
@@ -56,7 +62,6 @@ const awayMs = 30_000;
  * remembered. With the centre away, what it granted is good until it expires.
  */
 export class CentralAccess implements Access {
-  readonly #options: CentreClientOptions;
   readonly #client: CentreClient;
   readonly #now: () => number;
   readonly #remembered = new LRUCache<string, Remembered>({
@@ -68,10 +73,9 @@ export class CentralAccess implements Access {
   readonly #flights = new SharedFlight<Remembered>();
   readonly #identifications = new SharedFlight<Caller>();
 
-  constructor(options: CentreClientOptions) {
-    this.#options = options;
-    this.#client = new CentreClient(options);
-    this.#now = options.now ?? Date.now;
+  constructor({ client, now = Date.now }: CentralAccessOptions) {
+    this.#client = client;
+    this.#now = now;
   }
 
   /** What the centre knows of this agent. */
@@ -187,11 +191,11 @@ export class CentralAccess implements Access {
         });
       },
     };
-    const { centre: origin, dispatcher, agentToken } = this.#options;
+    const client = this.#client;
     const centre: CentreRoute = {
-      origin,
-      dispatcher,
-      headers: () => ({ authorization: `Bearer ${agentToken()}`, [callerTokenHeader]: want.token ?? '' }),
+      origin: client.origin,
+      dispatcher: client.dispatcher,
+      headers: () => ({ authorization: client.authorization, [callerTokenHeader]: want.token ?? '' }),
     };
     return { caller: { name: answer.caller }, connector, grants, centre };
   }

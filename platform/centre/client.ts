@@ -31,6 +31,21 @@ export class CentreClient {
   /** How long an answer may take, in milliseconds. */
   static readonly askMs = askMs;
 
+  /** `https://host[:port]` */
+  get origin(): string {
+    return this.#options.centre;
+  }
+
+  /** For requests that are no questions. */
+  get dispatcher(): Dispatcher {
+    return this.#options.dispatcher;
+  }
+
+  /** Says which agent asks, at present. */
+  get authorization(): string {
+    return `Bearer ${this.#options.agentToken()}`;
+  }
+
   /** When the centre could last not be reached, for whatever question; epoch milliseconds, cleared by an answer. */
   get awayAt(): number {
     return this.#awayAt;
@@ -41,12 +56,11 @@ export class CentreClient {
    * @throws ProxyError what the centre refused with, or CENTRE_UNREACHABLE
    */
   async ask(method: 'GET' | 'POST', path: string, question: unknown, signal: AbortSignal): Promise<unknown> {
-    const { centre, agentToken } = this.#options;
-    const headers: Record<string, string> = { authorization: `Bearer ${agentToken()}` };
+    const headers: Record<string, string> = { authorization: this.authorization };
     const body = question === undefined ? null : JSON.stringify(question);
     if (body !== null) headers['content-type'] = 'application/json';
     const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
-    const request = { origin: centre, path, method, headers, body, signal: limited } as const;
+    const request = { origin: this.origin, path, method, headers, body, signal: limited } as const;
     const response = await this.#send(request, signal);
     const answer = await response.body.json().catch(() => undefined);
     if (response.statusCode === 200 && answer !== undefined) return answer;

@@ -48,6 +48,7 @@ describe('the bundle', () => {
   test.each([
     ['cli/node-command.ts', ['@kubernetes/client-node', 'fastify', '@peculiar/x509', 'yaml']],
     ['cli/standalone-command.ts', ['@kubernetes/client-node']],
+    ['cli/csi-command.ts', ['@kubernetes/client-node', 'fastify', '@peculiar/x509', 'yaml']],
   ])('%s reads nothing that it has no use for', (entryPoint, foreign) => {
     const packages = packagesOf(entryPoint);
     expect(packages).toContain('undici');

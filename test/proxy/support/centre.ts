@@ -9,6 +9,7 @@ import { callerAudience } from '../../../connectors/pull-identity.ts';
 import type { Document } from '../../../connectors/schema.ts';
 import { LocalGrants } from '../../../credentials/local-grants.ts';
 import { RegistryTransports } from '../../../credentials/registry-transports.ts';
+import { CentreClient } from '../../../platform/centre/client.ts';
 import { centreDispatcher } from '../../../platform/centre/dispatcher.ts';
 import { localAccess } from '../../../proxy/access.ts';
 import { AccessReviews } from '../../../proxy/access-reviews.ts';
@@ -24,7 +25,7 @@ import { UpstreamLimits } from '../../../proxy/upstream-limits.ts';
 import { FakeApiServer, nodeExtra } from './reviews.ts';
 
 export const agentName = 'system:serviceaccount:oci-connector:oci-connector-node';
-export const driverName = 'system:serviceaccount:oci-connector:oci-connector-csi';
+const driverName = 'system:serviceaccount:oci-connector:oci-connector-csi';
 export const host = '127.0.0.1';
 
 /** An authority, and a server certificate of its for this machine. */
@@ -213,7 +214,8 @@ export async function startAgent({ port, ca, token, now = Date.now, observer, tr
   const centre = `https://${host}:${port}`;
   const dispatcher: Dispatcher = centreDispatcher(centre, read(ca));
   const transports = new RegistryTransports(reach);
-  const access = new CentralAccess({ centre, dispatcher, agentToken: read(token), now });
+  const client = new CentreClient({ centre, dispatcher, agentToken: read(token), now });
+  const access = new CentralAccess({ client, now });
   const operations: Operation[] = [];
   const ended = new EventEmitter();
   const proxy = buildProxy({

@@ -1,0 +1,242 @@
+import { status } from '@grpc/grpc-js';
+import {
+  type ConfigurationAnswer,
+  filesMax,
+  filesTotalMax,
+  isFileName,
+} from '../connectors/configurations/protocol.ts';
+import { ProxyError } from '../platform/errors.ts';
+import { Slots } from '../platform/slots.ts';
+import { AtomicFolder, type Files } from './atomic-folder.ts';
+import type { ConfigurationSource } from './configuration-source.ts';
+import { asCsiError, CsiError, isRefusal } from './errors.ts';
+import type { Mounts } from './mounts.ts';
+import type { RevisionWatch } from './revision-watch.ts';
+import { resolveTargetPath } from './target-path.ts';
+import { growVolume, isVolumeMounted, limitsFor, mountVolume, removeVolume } from './volume-mount.ts';
+import type { VolumeRequest } from './volume-request.ts';
+import { digestOf, formatState, parseState, stateFile, type VolumeState, wantDigest } from './volume-state.ts';
+
+export interface VolumesOptions {
+  readonly kubeletRoot: string;
+  readonly source: ConfigurationSource;
+  readonly mounts: Mounts;
+  readonly revisions: RevisionWatch;
+  /** In epoch milliseconds. */
+  readonly now: () => number;
+  /** Of AtomicFolder. */
+  readonly settle: () => Promise<void>;
+  /** Told how each question to the centre went: undefined for a good answer. */
+  readonly onAsked: (error: unknown) => void;
+}
+
+/**
+ * What became of a publish: mounted anew; files asked for again; nobody asked, as the files are good; the centre away, and
+ * the files are good until their token expires.
+ */
+export type PublishResult = 'mounted' | 'refreshed' | 'fresh' | 'kept';
+
+const { signal: never } = new AbortController();
+/** No answer of the centre is waited for longer; the kubelet's patience is two minutes. */
+const askTimeoutMs = 30_000;
+
+/** The volumes of this node. Everything about one target path happens one after the other. */
+export class Volumes {
+  readonly #options: VolumesOptions;
+  readonly #states = new Map<string, VolumeState>();
+  readonly #turns = new Slots({ perKey: 1, waitingPerKey: 16 });
+  readonly #asks = new Slots({ perKey: 16, waitingPerKey: 4_096 });
+  /** Where hundreds of pods come at once, the first should be served first, rather than all of them late. */
+  readonly #disk = new Slots({ perKey: 4, waitingPerKey: Number.POSITIVE_INFINITY });
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+
+  constructor(options: VolumesOptions) {
+    this.#options = options;
+  }
+
+  /** How many are mounted, as far as this process knows: after a restart it learns of each with its next publish. */
+  get size(): number {
+    return this.#states.size;
+  }
+
+  /**
+   * Makes the target hold the files that are wanted. A publish that fails leaves no mount that was not there before.
+   * @throws CsiError, ProxyError
+   */
+  async publish(request: VolumeRequest, signal: AbortSignal): Promise<PublishResult> {
+    const target = await resolveTargetPath(request.targetPath, this.#options.kubeletRoot);
+    if (target === undefined) {
+      throw new CsiError(status.FAILED_PRECONDITION, 'the folder that the target path is to be made in does not exist');
+    }
+    return await this.#inTurn(target, signal, () => this.#publish(target, request, signal));
+  }
+
+  /**
+   * Takes the target away; OK as well where there is nothing.
+   * @throws CsiError
+   */
+  async unpublish(targetPath: string, signal: AbortSignal): Promise<void> {
+    const target = await resolveTargetPath(targetPath, this.#options.kubeletRoot);
+    if (target === undefined) return;
+    await this.#inTurn(target, signal, () => this.#remove(target));
+  }
+
+  /** Breaks questions off and waits for what is under way. */
+  async close(): Promise<void> {
+    // As if the centre were away: files that are good stay.
+    this.#closing.abort(new ProxyError('CENTRE_UNREACHABLE', 'the driver ends'));
+    await Promise.allSettled(this.#running);
+  }
+
+  async #inTurn<T>(target: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    either.throwIfAborted();
+    const running = this.#turns.run(target, either, work);
+    if (running === undefined) throw new CsiError(status.ABORTED, 'too many calls for this volume wait already');
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #publish(target: string, request: VolumeRequest, signal: AbortSignal): Promise<PublishResult> {
+    const folder = this.#folder(target, request.groupId);
+    const asked = { token: digestOf(request.token), want: wantDigest(request.want), groupId: request.groupId };
+    const { isMounted, hasFiles, known } = await this.#onDisk(() => this.#look(target, folder));
+    const isSame = known !== undefined && known.want === asked.want && known.groupId === asked.groupId;
+    if (isSame) this.#options.revisions.follow(target, known.want, request.want, known.revision);
+    if (isSame && this.#isFresh(known, asked.token)) return 'fresh';
+    try {
+      const answer = await this.#ask(request, hasFiles, signal);
+      const { revision, expiresAt, refreshAfter } = answer;
+      const state = { revision, expiresAt, refreshAfter, ...asked };
+      const files = readFiles(answer);
+      await this.#onDisk(async () => {
+        signal.throwIfAborted();
+        await this.#write(target, folder, files, isMounted, state);
+      });
+      this.#options.revisions.follow(target, asked.want, request.want, revision);
+      this.#options.revisions.learn(asked.want, revision);
+      return hasFiles ? 'refreshed' : 'mounted';
+    } catch (error) {
+      if (isSame && isAway(error) && this.#options.now() < known.expiresAt) return 'kept';
+      // No pod has it yet, and nobody would ever take it away.
+      if (!hasFiles) await this.#onDisk(() => this.#undo(target, error));
+      throw error;
+    }
+  }
+
+  async #onDisk<T>(work: () => Promise<T>): Promise<T> {
+    return await (this.#disk.run('disk', never, work) as Promise<T>);
+  }
+
+  async #look(target: string, folder: AtomicFolder) {
+    const isMounted = await isVolumeMounted(this.#options.mounts, target);
+    const hasFiles = isMounted && (await folder.hasFiles());
+    return { isMounted, hasFiles, known: hasFiles ? await this.#known(target, folder) : this.#forget(target) };
+  }
+
+  #isFresh(known: VolumeState, token: string): boolean {
+    const isInTime = this.#options.now() < Math.min(known.refreshAfter, known.expiresAt);
+    return isInTime && known.token === token && this.#options.revisions.isCurrent(known.want, known.revision);
+  }
+
+  /** In memory, or where this process is new, beside the files. */
+  async #known(target: string, folder: AtomicFolder): Promise<VolumeState | undefined> {
+    const remembered = this.#states.get(target);
+    if (remembered !== undefined) return remembered;
+    await folder.repair();
+    const state = parseState((await folder.readState()) ?? '');
+    if (state !== undefined) this.#states.set(target, state);
+    return state;
+  }
+
+  async #ask(request: VolumeRequest, isRefresh: boolean, signal: AbortSignal): Promise<ConfigurationAnswer> {
+    const { token, want } = request;
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const asking = this.#asks.run('centre', either, async () => {
+      const inTime = AbortSignal.any([either, AbortSignal.timeout(askTimeoutMs)]);
+      return await this.#options.source.render({ token, want, isRefresh }, inTime);
+    });
+    try {
+      if (asking === undefined)
+        throw new ProxyError('CALLER_LIMITED', 'too many volumes of this node wait for the centre');
+      const answer = await asking;
+      this.#options.onAsked(undefined);
+      return answer;
+    } catch (error) {
+      this.#options.onAsked(error);
+      throw asProxyError(error, either);
+    }
+  }
+
+  async #write(
+    target: string,
+    folder: AtomicFolder,
+    files: Files,
+    isMounted: boolean,
+    state: VolumeState,
+  ): Promise<void> {
+    const { mounts } = this.#options;
+    if (isMounted) await growVolume(mounts, target, limitsFor(files));
+    else await mountVolume(mounts, target, limitsFor(files));
+    // With an error half-way nobody knows what is there: then the disk is read again.
+    this.#states.delete(target);
+    await folder.write(files, formatState(state));
+    this.#states.set(target, state);
+  }
+
+  async #undo(target: string, reason: unknown): Promise<void> {
+    try {
+      await this.#remove(target);
+    } catch (cause) {
+      const { code, message } = asCsiError(reason);
+      throw new CsiError(code, `${message}; and what was mounted could not be taken away`, { cause });
+    }
+  }
+
+  async #remove(target: string): Promise<void> {
+    await removeVolume(this.#options.mounts, target);
+    this.#forget(target);
+  }
+
+  #forget(target: string): undefined {
+    this.#states.delete(target);
+    this.#options.revisions.forget(target);
+  }
+
+  #folder(path: string, groupId: number | undefined): AtomicFolder {
+    return new AtomicFolder({ path, groupId, stateFile, now: this.#options.now, settle: this.#options.settle });
+  }
+}
+
+/** Neither the centre's no, nor a fault of this machine. */
+const isAway = (error: unknown): boolean => error instanceof ProxyError && !isRefusal(error);
+
+/** A centre that takes too long, or whose answer nobody understands, is as good as away. */
+function asProxyError(error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof ProxyError) return error;
+  if (signal.aborted) return signal.reason;
+  const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+  const what = isLate
+    ? `did not answer within ${askTimeoutMs / 1_000} s`
+    : 'answered what this driver does not understand';
+  return new ProxyError('CENTRE_UNREACHABLE', `the centre ${what}`, { cause: error });
+}
+
+/** @throws ProxyError for files that must not be written, whoever answered them */
+function readFiles({ files }: ConfigurationAnswer): Files {
+  const bad = files.find(({ name }) => !isFileName(name));
+  if (bad !== undefined) throw new ProxyError('INTERNAL', 'the centre answered a file with a path in its name');
+  const total = files.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  if (files.length > filesMax || total > filesTotalMax) {
+    throw new ProxyError(
+      'CONFIGURATION_TOO_LARGE',
+      `the volume would have ${files.length} files of ${total} bytes: at most ${filesMax} files of ${filesTotalMax} bytes fit`,
+    );
+  }
+  return new Map(files.map(({ name, content }) => [name, content]));
+}
