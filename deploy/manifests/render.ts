@@ -17,7 +17,9 @@ const head = `# Made from deploy/chart by \`npm run generate:manifest\`: change 
 #
 #   kubectl apply --server-side -f oci-connector.yaml
 #
-# The agents are in the network of their nodes, which the stricter levels of Pod Security forbid.
+# The agents are in the network of their nodes, and the CSI driver is privileged, which the stricter levels of Pod
+# Security forbid. The CSIDriver is for Kubernetes 1.30 to 1.34; a later one warns that serviceAccountTokenInSecrets is
+# unset, which this sets: kubectl patch csidriver connectors-csi -p '{"spec":{"serviceAccountTokenInSecrets":true}}'
 apiVersion: v1
 kind: Namespace
 metadata:

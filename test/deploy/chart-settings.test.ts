@@ -32,6 +32,11 @@ requireParts('helm')('settings of the chart', () => {
     [{ controller: { logLevel: 'verbose' } }, /\/controller\/logLevel/],
     [{ node: { maxSurge: 0 } }, /\/node\/maxSurge/],
     [{ node: { runAsUser: 0 } }, /\/node\/runAsUser/],
+    [{ csi: { tokenSeconds: 599 } }, /\/csi\/tokenSeconds.*minimum/],
+    [{ csi: { kubeletRoot: 'var/lib/kubelet' } }, /\/csi\/kubeletRoot/],
+    [{ csi: { kubeletRoot: '/var/lib/kubelet/' } }, /\/csi\/kubeletRoot/],
+    [{ csi: { refreshSeconds: 0 } }, /\/csi\/refreshSeconds/],
+    [{ csi: { maxUnavailable: 0 } }, /\/csi\/maxUnavailable/],
   ])('refuses %j', async (values, message) => {
     const { code, stderr } = await templateChart(values);
     expect(stderr).toMatch(message);
@@ -48,6 +53,7 @@ requireParts('helm')('settings of the chart', () => {
   test.each([
     ['oci-connector-controller', 'controller'],
     ['oci-connector-node', 'node'],
+    ['oci-connector-csi', 'csi'],
   ])('%s is given flags that the command knows', async (name, command) => {
     const everything = { startupTaint: true, agentless: { a: 'b' }, secrets: { namespaces: ['a'] } };
     const [first, ...flags] = await argsOf(

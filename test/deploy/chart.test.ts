@@ -13,6 +13,7 @@ interface WebhookConfiguration extends KubernetesObject {
 
 const controller = `system:serviceaccount:${releaseNamespace}:oci-connector-controller`;
 const agent = `system:serviceaccount:${releaseNamespace}:oci-connector-node`;
+const csiDriver = `system:serviceaccount:${releaseNamespace}:oci-connector-csi`;
 
 /** `verb resource[.group][/subresource][#name] [@namespace]`, as the tables below write it. */
 function parseRight(right: string) {
@@ -21,6 +22,14 @@ function parseRight(right: string) {
   const [, verb, resource, group = '', subresource = '', name = '', namespace = ''] = match;
   return { verb, resource, group, subresource, name, namespace };
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: a PodSpec of the API
+const podSpecOf = (objects: readonly RenderedObject[], name: string): any =>
+  objects.find((object) => object.metadata.name === name && object['spec']?.template !== undefined)?.['spec'].template
+    .spec;
+
+const boundSubjects = async (): Promise<unknown[]> =>
+  (await renderChart()).filter(({ kind }) => kind.endsWith('RoleBinding')).map((binding) => binding['subjects']);
 
 requireParts(
   'etcd',
@@ -100,6 +109,14 @@ requireParts(
         image: { tag: 'dev', pullPolicy: 'Never' },
       },
     ],
+    [
+      {
+        csi: { kubeletRoot: '/data/kubelet', tokenSeconds: 600, maxUnavailable: 3, podAnnotations: { a: 'b' } },
+        agentless: { type: 'virtual-kubelet' },
+        networkPolicy: { agentsFrom: [{ ipBlock: { cidr: '10.0.0.0/8' } }] },
+      },
+    ],
+    [{ csi: { enabled: false } }],
   ])('makes what the API server takes without a warning: %j', async (values) => {
     const objects = await renderChart(values);
     const args = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-'];
@@ -108,9 +125,8 @@ requireParts(
 
   describe('under Pod Security', () => {
     const path = '/api/v1/namespaces/guarded/pods';
-    const podOf = async (kind: string) => {
-      const workload = (await renderChart()).find((object) => object.kind === kind) as RenderedObject;
-      const spec = { ...workload['spec'].template.spec, serviceAccountName: 'default' };
+    const podOf = async (name: string) => {
+      const spec = { ...podSpecOf(await renderChart(), name), serviceAccountName: 'default' };
       return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'guarded' }, spec };
     };
 
@@ -123,18 +139,26 @@ requireParts(
     });
 
     test('the controller is restricted', async () => {
-      expect(await refusalOf(async () => dryRun(client, path, await podOf('Deployment')))).toBeUndefined();
+      expect(
+        await refusalOf(async () => dryRun(client, path, await podOf('oci-connector-controller'))),
+      ).toBeUndefined();
     });
 
     test("the agent is restricted in all but the node's network", async () => {
-      const refusal = await refusalOf(async () => dryRun(client, path, await podOf('DaemonSet')));
+      const refusal = await refusalOf(async () => dryRun(client, path, await podOf('oci-connector-node')));
       expect(refusal).toMatch(/violates PodSecurity "restricted:latest": host namespaces \(hostNetwork=true\)$/);
+    });
+
+    test('a pod that mounts a volume of the CSI driver is restricted as before', async () => {
+      const volumes = [{ name: 'files', csi: { driver: 'connectors-csi', readOnly: true } }];
+      const controllerPod = await podOf('oci-connector-controller');
+      const pod = { ...controllerPod, spec: { ...controllerPod.spec, volumes } };
+      expect(await refusalOf(() => dryRun(client, path, pod))).toBeUndefined();
     });
   });
 
   test('the agent has no right, no API token, no port and no path of the host', async () => {
-    const daemonSet = (await renderChart()).find(({ kind }) => kind === 'DaemonSet') as RenderedObject;
-    const { spec } = daemonSet['spec'].template;
+    const spec = podSpecOf(await renderChart(), 'oci-connector-node');
     expect(spec.automountServiceAccountToken).toBe(false);
     expect(spec.containers).toHaveLength(1);
     expect(spec.containers[0].ports).toBeUndefined();
@@ -143,8 +167,90 @@ requireParts(
     expect(spec.volumes[0].projected.sources.map((source: object) => Object.values(source)[0].audience)).toEqual([
       'oci-connector-agent',
     ]);
-    const bound = (await renderChart()).filter(({ kind }) => kind.endsWith('RoleBinding'));
-    expect(JSON.stringify(bound.map((binding) => binding['subjects']))).not.toContain('oci-connector-node');
+    expect(JSON.stringify(await boundSubjects())).not.toContain('oci-connector-node');
+  });
+
+  test('the CSI driver has no right, no API token, no port, and of the host what the kubelet shares with drivers', async () => {
+    const spec = podSpecOf(await renderChart({ csi: { kubeletRoot: '/data/kubelet' } }), 'oci-connector-csi');
+    expect(spec).toMatchObject({ serviceAccountName: 'oci-connector-csi', automountServiceAccountToken: false });
+    for (const shared of ['hostNetwork', 'hostPID', 'hostIPC']) expect(spec).not.toHaveProperty(shared);
+    const [container, ...others] = spec.containers;
+    expect(others).toEqual([]);
+    expect(container.ports).toBeUndefined();
+    expect(container.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true });
+    const audiences = spec.volumes.flatMap((volume: { projected?: { sources: readonly object[] } }) =>
+      (volume.projected?.sources ?? []).map((source) => Object.values(source)[0].audience),
+    );
+    expect(audiences).toEqual(['oci-connector-agent']);
+    const paths = spec.volumes.flatMap(({ hostPath }: { hostPath?: { path: string } }) => hostPath?.path ?? []);
+    expect(paths).toEqual([
+      '/data/kubelet/pods',
+      '/data/kubelet/plugins/connectors-csi',
+      '/data/kubelet/plugins_registry',
+    ]);
+    const mounts: readonly { mountPath: string; mountPropagation?: string }[] = container.volumeMounts;
+    expect(mounts.map(({ mountPath }) => mountPath)).toEqual(expect.arrayContaining(paths));
+    expect(mounts.filter(({ mountPropagation }) => mountPropagation !== undefined)).toMatchObject([
+      { mountPath: '/data/kubelet/pods', mountPropagation: 'Bidirectional' },
+    ]);
+    expect(container.args).toContain('--kubelet-root=/data/kubelet');
+    expect(JSON.stringify(await boundSubjects())).not.toContain('oci-connector-csi');
+  });
+
+  test('nothing but the CSI driver is privileged, root, or sees a folder of the host', async () => {
+    const workloads = (await renderChart()).filter((object) => object['spec']?.template?.spec !== undefined);
+    expect(workloads.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'oci-connector-controller',
+      'oci-connector-csi',
+      'oci-connector-node',
+    ]);
+    for (const workload of workloads.filter(({ metadata }) => metadata.name !== 'oci-connector-csi')) {
+      const { spec } = workload['spec'].template;
+      expect(JSON.stringify(spec)).not.toMatch(/"privileged"|"hostPath"|"runAsUser":0|"mountPropagation"/);
+      expect(spec.securityContext.runAsNonRoot).toBe(true);
+    }
+  });
+
+  const csiDriverOf = async (values: object, kubeVersion?: string) =>
+    (await renderChart(values, kubeVersion)).find(({ kind }) => kind === 'CSIDriver')?.['spec'];
+
+  test('the kubelet hands the driver a token of the pod, for us alone, and calls again before it ends', async () => {
+    expect(await csiDriverOf({ csi: { tokenSeconds: 900 } })).toEqual({
+      attachRequired: false,
+      podInfoOnMount: true,
+      volumeLifecycleModes: ['Ephemeral'],
+      fsGroupPolicy: 'None',
+      storageCapacity: false,
+      seLinuxMount: false,
+      tokenRequests: [{ audience: 'oci-connector', expirationSeconds: 900 }],
+      requiresRepublish: true,
+      serviceAccountTokenInSecrets: true,
+    });
+    expect(await csiDriverOf({}, '1.34.9')).not.toHaveProperty('serviceAccountTokenInSecrets');
+  });
+
+  test('without the driver nothing of it is there', async () => {
+    const objects = await renderChart({ csi: { enabled: false } });
+    expect(objects.filter(({ kind, metadata }) => kind === 'CSIDriver' || /-csi$/.test(metadata.name))).toEqual([]);
+    const { args } = podSpecOf(objects, 'oci-connector-controller').containers[0];
+    expect(args.filter((arg: string) => arg.includes('csi'))).toEqual([]);
+  });
+
+  test('CSI drivers, which are pods, come where agents may, and nobody comes to them', async () => {
+    const node = { ipBlock: { cidr: '10.0.0.0/8' } };
+    const policies = (await renderChart({ networkPolicy: { agentsFrom: [node] } })).filter(
+      ({ kind }) => kind === 'NetworkPolicy',
+    );
+    const policyOf = (name: string) => policies.find(({ metadata }) => metadata.name === name)?.['spec'];
+    const labels = { 'app.kubernetes.io/name': 'oci-connector', 'app.kubernetes.io/component': 'csi' };
+    expect(policyOf('oci-connector-controller').ingress).toContainEqual({
+      ports: [{ protocol: 'TCP', port: 8444 }],
+      from: [node, { podSelector: { matchLabels: labels } }],
+    });
+    expect(policyOf('oci-connector-csi')).toEqual({
+      podSelector: { matchLabels: labels },
+      policyTypes: ['Ingress'],
+    });
   });
 
   test.each<[object, number]>([
@@ -152,8 +258,8 @@ requireParts(
     [{ node: { runAsUser: 2_147_483_647 } }, 2_147_483_647],
   ])('with %j agents are user %i, and the controller never is', async (values, user) => {
     const objects = await renderChart(values);
-    const podOf = (kind: string) => objects.find((object) => object.kind === kind)?.['spec'].template.spec;
-    const [agents, centre] = [podOf('DaemonSet'), podOf('Deployment')];
+    const agents = podSpecOf(objects, 'oci-connector-node');
+    const centre = podSpecOf(objects, 'oci-connector-controller');
     expect(agents.securityContext).toMatchObject({ runAsUser: user, runAsGroup: user });
     expect(centre.securityContext).toMatchObject({ runAsUser: 65_532, runAsGroup: 65_532 });
     for (const { securityContext } of [...agents.containers, ...centre.containers]) {
@@ -239,6 +345,7 @@ requireParts(
     'create serviceaccounts/token#default @team-b',
     'create serviceaccounts/token @team-b',
     'create serviceaccounts/token#oci-connector-node @oci-connector',
+    'create serviceaccounts/token#oci-connector-csi @oci-connector',
     'create rolebindings.rbac.authorization.k8s.io#admin @team-b',
     'bind clusterroles.rbac.authorization.k8s.io#cluster-admin',
     'bind clusterroles.rbac.authorization.k8s.io#connector-pusher',
@@ -287,10 +394,10 @@ requireParts(
       }
     });
 
-    test('the agent may do nothing at all', async () => {
+    test.each([agent, csiDriver])('%s may do nothing at all', async (user) => {
       for (const right of [...always, ...never]) {
         // The shared namespace is open to every account.
-        expect(await may(agent, right), right).toBe(false);
+        expect(await may(user, right), right).toBe(false);
       }
     });
 
@@ -298,6 +405,7 @@ requireParts(
       const names = ['oci-connector-serving', 'oci-connector-interception', 'oci-connector-sealing'];
       for (const user of [
         agent,
+        csiDriver,
         'system:serviceaccount:team-b:default',
         'system:serviceaccount:oci-connector:default',
       ]) {

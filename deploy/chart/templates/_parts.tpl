@@ -31,3 +31,17 @@ runAsNonRoot: true
 {{- define "oci-connector.webhookName" -}}
 {{- regexReplaceAll "^https://(\\[?)([^\\]/]+?)(\\]?)(:[0-9]+)?/mutate$" .Values.webhook.url "${2}" -}}
 {{- end }}
+
+{{/* Keeps agents from nodes that are to have none. */}}
+{{- define "oci-connector.agentAffinity" -}}
+{{- with .Values.agentless -}}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+        - matchExpressions:
+            {{- range $key, $value := . }}
+            - { key: {{ $key | quote }}, operator: NotIn, values: [{{ $value | quote }}] }
+            {{- end }}
+{{- end -}}
+{{- end }}

@@ -45,8 +45,8 @@ export interface Cluster extends Components, AsyncDisposable {
   /** The node's own address, where servers listen that pods are to reach. */
   readonly bridgeAddress: string;
   readonly containerd: ContainerdVersion;
-  /** Files that containerd (`registryHosts`) and cluster DNS (`dnsHosts`) read again when they change. */
-  readonly paths: Readonly<Pick<ReturnType<typeof nodePaths>, 'registryHosts' | 'dnsHosts'>>;
+  /** Files that containerd (`registryHosts`) and cluster DNS (`dnsHosts`) read again when they change; the kubelet's folder. */
+  readonly paths: Readonly<Pick<ReturnType<typeof nodePaths>, 'registryHosts' | 'dnsHosts' | 'kubeletRoot'>>;
   /** Runs kubectl as administrator. Returns its stdout; throws what it said where it fails. */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
   /** The same, whatever the exit code. */

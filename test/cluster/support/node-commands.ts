@@ -23,7 +23,7 @@ export function kubeletCommand(
   files: ControlPlaneFiles,
   providers: CredentialProviders | undefined,
 ): ComponentCommand {
-  const root = join(settings.folder, 'kubelet');
+  const { kubelet, kubeletRoot } = nodePaths(settings);
   const providerFlags =
     providers === undefined
       ? []
@@ -34,10 +34,10 @@ export function kubeletCommand(
   return {
     part: 'kubelet',
     args: [
-      `--config=${nodePaths(settings).kubelet}`,
+      `--config=${kubelet}`,
       `--kubeconfig=${files.kubeconfig('kubelet')}`,
-      `--root-dir=${root}`,
-      `--cert-dir=${join(root, 'pki')}`,
+      `--root-dir=${kubeletRoot}`,
+      `--cert-dir=${join(kubeletRoot, 'pki')}`,
       `--hostname-override=${settings.nodeName}`,
       `--node-ip=${bridgeAddress(settings)}`,
       '--v=2',

@@ -52,6 +52,8 @@ export function nodePaths({ folder }: ClusterSettings) {
     /** A folder `HOST` or `HOST_PORT_` with a hosts.toml for each registry that is to be reached in another way: containerd 2.x only. */
     registryHosts: join(folder, 'certs.d'),
     kubelet: join(folder, 'kubelet.json'),
+    /** The kubelet's --root-dir, which it makes a shared mount: what is mounted in a pod's own view of it is mounted here. */
+    kubeletRoot: join(folder, 'kubelet'),
     proxy: join(folder, 'kube-proxy.json'),
     dns: join(folder, 'Corefile'),
     dnsRoot: join(folder, 'root.zone'),
@@ -189,7 +191,9 @@ function kubeletConfiguration({ settings, files, ports, kubeletConfiguration }: 
     clusterDomain: 'cluster.local',
     // Not the machine's: what a pod finds must not depend on where the tests run.
     resolvConf: '',
+    // Volumes with requiresRepublish are published again as often.
     syncFrequency: '10s',
+    maxPods: 250,
     nodeStatusUpdateFrequency: '5s',
     imageMinimumGCAge: '24h',
     imageGCHighThresholdPercent: 100,

@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { SelfSigned } from '../../real/support/certificate.ts';
 import { type ClientHome, makeClientHome } from '../../real/support/clients.ts';
 import { type RealRegistry, startRegistry } from '../../real/support/distribution.ts';
 import { writeOciLayout } from '../../real/support/oci-layout.ts';
@@ -26,11 +27,12 @@ export async function startPrivateRegistry(
   address: string,
   credential: Credential,
   authentication: Authentication = 'tokens',
+  tls?: SelfSigned,
 ): Promise<PrivateRegistry> {
   const isWide = authentication === 'wide tokens';
   const issuer = authentication === 'basic' ? undefined : await startTokenIssuer({ address, credential, isWide });
   const access = issuer === undefined ? { basic: credential } : { issuer };
-  const registry = await startRegistry('registry', { address, access });
+  const registry = await startRegistry('registry', { address, access, ...(tls === undefined ? {} : { tls }) });
   const home = await makeClientHome();
   const { host, origin } = registry;
   return {

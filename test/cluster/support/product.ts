@@ -14,14 +14,18 @@ export const productParts = ['helm', 'buildah', 'debootstrap'] as const satisfie
 const chart = join(import.meta.dirname, '../../../deploy/chart');
 const readyTimeoutS = 90;
 
+/** Values of the chart. */
+export type ChartValues = Readonly<Record<string, object>>;
+
 /** Builds the product's image from the sources as they are, and installs the chart; waits until it is ready. */
-export async function installProduct(cluster: Cluster, values: object = {}): Promise<void> {
+export async function installProduct(cluster: Cluster, values: ChartValues = {}): Promise<void> {
   // Another name each time: who changes the sources while a cluster runs gets what was built last.
   const tag = randomUUID().slice(0, 8);
   const output = join(cluster.folder, 'product.tar');
   await buildImage({ name: `localhost/oci-connector:${tag}`, output });
   await cluster.importImage(output);
-  await applyChart(cluster, { image: { tag, pullPolicy: 'Never' }, ...values });
+  const csi = { kubeletRoot: cluster.paths.kubeletRoot, ...values.csi };
+  await applyChart(cluster, { image: { tag, pullPolicy: 'Never' }, ...values, csi });
   await productIsReady(cluster);
 }
 
@@ -37,7 +41,11 @@ async function applyChart(cluster: Cluster, values: object): Promise<void> {
 }
 
 export async function productIsReady(cluster: Cluster): Promise<void> {
-  for (const workload of ['deployment/oci-connector-controller', 'daemonset/oci-connector-node']) {
+  for (const workload of [
+    'deployment/oci-connector-controller',
+    'daemonset/oci-connector-node',
+    'daemonset/oci-connector-csi',
+  ]) {
     const wait = ['rollout', 'status', '-n', productNamespace, workload, `--timeout=${readyTimeoutS}s`];
     await cluster.kubectl(wait, { timeoutMs: (readyTimeoutS + 10) * 1000 });
   }

@@ -9,7 +9,7 @@ import { type Cluster, startCluster } from './cluster.ts';
 import { makeBusyboxImage, writeImageArchive } from './image-archive.ts';
 import type { ContainerdVersion } from './node-files.ts';
 import { type PrivateRegistry, startPrivateRegistry } from './private-registry.ts';
-import { installProduct, productNamespace } from './product.ts';
+import { type ChartValues, installProduct, productNamespace } from './product.ts';
 import { waitUntil } from './readiness.ts';
 
 /** What no pod, no node and no log may ever show. */
@@ -33,7 +33,7 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-export async function openScene(version: ContainerdVersion = '2', values: object = {}): Promise<Scene> {
+export async function openScene(version: ContainerdVersion = '2', values: ChartValues = {}): Promise<Scene> {
   await using parts = new AsyncDisposableStack();
   const cluster = parts.use(await startCluster({ containerd: version }));
   const registry = await startPrivateRegistry(cluster.bridgeAddress, credential);
@@ -221,7 +221,7 @@ export async function pullThroughAgent(
 }
 
 /** Names of the product's pods of a component. */
-export async function productPods({ cluster }: Scene, component: 'controller' | 'node'): Promise<string[]> {
+export async function productPods({ cluster }: Scene, component: 'controller' | 'node' | 'csi'): Promise<string[]> {
   const selector = `--selector=app.kubernetes.io/component=${component}`;
   const names = await cluster.kubectl([
     'get',

@@ -4,17 +4,23 @@ import { partPath } from '../../real/support/find-part.ts';
 import { runProgram } from '../../real/support/program.ts';
 import { type RenderedObject, releaseNamespace } from './chart.ts';
 
-/** Runs kubectl with these objects as its input. Rejects with what it says on standard error, warnings included. */
-export type Kubectl = (args: readonly string[], input?: readonly object[]) => Promise<string>;
+export interface KubectlOptions {
+  /** What standard error may be, whole. */
+  readonly warnings?: readonly RegExp[];
+}
+
+/** Runs kubectl with these objects as its input. Rejects with what it says on standard error, other warnings included. */
+export type Kubectl = (args: readonly string[], input?: readonly object[], options?: KubectlOptions) => Promise<string>;
 
 export function kubectlFor(kubeconfig: string): Kubectl {
-  return async (args, input = []) => {
+  return async (args, input = [], { warnings = [] } = {}) => {
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: input });
     const { code, stdout, stderr } = await runProgram(partPath('kubectl'), ['--kubeconfig', kubeconfig, ...args], {
       env: { HOME: dirname(kubeconfig) },
       input: list,
     });
-    if (code !== 0 || stderr !== '') throw new Error(stderr);
+    const isExpected = stderr === '' || warnings.some((warning) => warning.test(stderr));
+    if (code !== 0 || !isExpected) throw new Error(stderr);
     return stdout;
   };
 }

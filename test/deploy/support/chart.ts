@@ -29,8 +29,8 @@ export function helm(args: readonly string[], kubeconfig = '/dev/null') {
 }
 
 /** The chart's objects for `values`, in the order of the rendering. Throws with what helm says. */
-export async function renderChart(values: unknown = {}): Promise<RenderedObject[]> {
-  const { code, stdout, stderr } = await templateChart(values);
+export async function renderChart(values: unknown = {}, kubeVersion?: string): Promise<RenderedObject[]> {
+  const { code, stdout, stderr } = await templateChart(values, kubeVersion);
   if (code !== 0) throw new Error(stderr);
   return parseAllDocuments(stdout)
     .map((document) => document.toJS())
@@ -38,7 +38,7 @@ export async function renderChart(values: unknown = {}): Promise<RenderedObject[
 }
 
 /** The CRDs come with it; without the class, which cannot be applied before they are there. */
-export function templateChart(values: unknown) {
+export function templateChart(values: unknown, kubeVersion = '1.35.4') {
   const all = { connectorClass: { install: false }, ...(values as object) };
   const sets = [
     '--set-json',
@@ -53,7 +53,7 @@ export function templateChart(values: unknown) {
     releaseNamespace,
     '--include-crds',
     '--kube-version',
-    '1.35.4',
+    kubeVersion,
     ...sets,
   ]);
 }
