@@ -17,7 +17,7 @@ requireParts(
   'kube-apiserver',
   'kubectl',
 )('the plain manifest', () => {
-  test('is applied in one go, without a warning, and once more', async () => {
+  test('is applied in one go, with no warning but that of a field which older clusters refuse, and once more', async () => {
     const plane = await startControlPlane();
     try {
       const kubectl = kubectlFor(plane.kubeconfig);
