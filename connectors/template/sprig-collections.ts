@@ -115,9 +115,9 @@ export const listFunctions: FunctionTable = {
   }),
 };
 
-const keys = variadic(['map'], 'map', ([first], others, budget) => {
+const keys = variadic([], 'map', (_none, maps, budget) => {
   // Go's order is any; ours is always the same.
-  const all = [first, ...others].flatMap((map) => (map === undefined ? [] : sortedKeys(map)));
+  const all = maps.flatMap((map) => (map === undefined ? [] : sortedKeys(map)));
   budget.spend(all.length);
   return all;
 });

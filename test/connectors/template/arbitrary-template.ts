@@ -26,13 +26,14 @@ const paths = fc.constantFrom(
   ...['.missing', '.missing.deep', '.nothing', '.nothing.deep', '.emptyList', '.emptyMap', '$.texts', '$.nested.b.c'],
   ...['.name', '.spec.priority', '$x', '$y', '$x.name', '.configurations', '.configurations.x', '.context.token'],
 );
+// Not nospace: sprig's takes texts for bytes, and what is not ASCII comes out broken.
 const functions = fc.constantFrom(
   ...['and', 'or', 'not', 'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'len', 'index', 'slice', 'print', 'println', 'printf'],
   ...['urlquery', 'html', 'b64enc', 'default', 'empty', 'coalesce', 'ternary', 'urlParse', 'trim', 'trimAll'],
   ...['trimSuffix', 'trimPrefix', 'upper', 'lower', 'replace', 'contains', 'hasPrefix', 'hasSuffix', 'splitList'],
   ...['join', 'first', 'last', 'rest', 'initial', 'list', 'append', 'prepend', 'concat', 'has', 'uniq', 'dict', 'get'],
   ...['hasKey', 'keys', 'values', 'quote', 'squote', 'toString', 'toJson', 'toPrettyJson', 'toRawJson', 'fromJson'],
-  ...['indent', 'nindent', 'nospace', 'repeat', 'sha256sum', 'kindOf', 'without', 'compact', 'reverse', 'sortAlpha'],
+  ...['indent', 'nindent', 'repeat', 'sha256sum', 'kindOf', 'without', 'compact', 'reverse', 'sortAlpha'],
   ...['cat', 'toStrings', 'pick', 'omit', 'pluck', 'unset', 'all', 'any', 'deepEqual', 'until', 'title'],
 );
 
@@ -56,7 +57,7 @@ const typed = fc.letrec<Typed>((tie) => ({
     shallow,
     oneOf('"a"', '""', '"a/b//c"', '"https://u:p@h:1/p?q=1#f"', '"{\\"a\\":[1,null]}"', '`"<ä>\\n`', '"  x "'),
     oneOf('$.connector.name', '.context.token', '$.configurations.x', '$.connector.status.proxyAddress'),
-    joined(oneOf('upper', 'lower', 'trim', 'b64enc', 'nospace', 'sha256sum', 'title'), tie('text')),
+    joined(oneOf('upper', 'lower', 'trim', 'b64enc', 'sha256sum', 'title'), tie('text')),
     joined(oneOf('trimAll', 'trimSuffix', 'trimPrefix'), tie('text'), tie('text')),
     joined(oneOf('replace'), tie('text'), tie('text'), tie('text')),
     joined(oneOf('indent', 'nindent', 'repeat'), tie('whole'), tie('text')),
