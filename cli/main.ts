@@ -139,7 +139,7 @@ function addProbe(program: Command, output: Output): void {
     .command('probe')
     .description('ask a management socket whether its process is ready: exit code 0 where it is')
     .option('--socket <path>', 'the management socket', node.management)
-    .option('--path <path>', '/readyz or /livez', '/readyz')
+    .option('--path <path>', '/readyz, /livez, or /metrics to see them', '/readyz')
     .action(async ({ socket, path }) => {
       const { probe } = await import('./probe.ts');
       process.exitCode = await probe(socket, path, (text) => output.note(text.trimEnd()));

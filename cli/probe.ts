@@ -5,7 +5,8 @@ const timeoutMs = 3_000;
 export const defaultSocket = '/run/oci-connector/management.sock';
 
 /**
- * Asks a management socket for `path`: 0 where the answer is 200, else 1 with the answer told. For exec probes: two
+ * Asks a management socket for `path`: 0 where the answer is 200, else 1 with the answer told; metrics are told as well.
+ * For exec probes: two
  * agents share the ports of their node during an update, and a probe by port could ask the wrong one. Without
  * `node:http`, because the kubelet starts this every few seconds and it loads in half the time.
  */
@@ -25,8 +26,10 @@ export function probe(socketPath: string, path: string, tell: (text: string) => 
       answer += text;
     });
     socket.on('end', () => {
-      if (/^HTTP\/1\.1 200 /.test(answer)) resolve(0);
-      else fail(answer.split('\r\n\r\n')[1] || answer || `${socketPath}: no answer\n`);
+      const body = answer.split('\r\n\r\n')[1] ?? '';
+      if (!/^HTTP\/1\.1 200 /.test(answer)) return fail(body || answer || `${socketPath}: no answer\n`);
+      if (path === '/metrics') tell(body);
+      resolve(0);
     });
     // HTTP/1.0, which knows no chunks: what is told is the body, and nothing between its parts.
     socket.write(`GET ${path} HTTP/1.0\r\nHost: localhost\r\n\r\n`);

@@ -15,8 +15,11 @@ import {
   specSupportedCondition,
   summarize,
 } from '../connectors/status.ts';
+import { printable } from '../platform/printable.ts';
 import { isAboutCa, type ProbePlan, planProbes, problemVerdict, type Verdict, verdictOf } from './probe-plan.ts';
 
+/** More broken templates than these help nobody, and a condition's message has an end. */
+const brokenMax = 5;
 /** False for a spec that cannot be used whatever else there is. */
 const specValidCondition = 'SpecValid';
 
@@ -121,7 +124,9 @@ function classVerdict(facts: ConnectorFacts): Verdict {
   const broken = templateProblems(facts.connectorClass?.spec.configurations ?? []);
   if (broken.length === 0) return verdictOf('True', 'ConnectorClassFound', '');
   const className = facts.connectorClass?.metadata.name;
-  return verdictOf('True', 'ConfigurationsInvalid', `ConnectorClass "${className}": ${broken.join('; ')}`);
+  const more = broken.length > brokenMax ? [`and ${broken.length - brokenMax} more`] : [];
+  const told = [...broken.slice(0, brokenMax).map((problem) => printable(problem, 1024)), ...more].join('; ');
+  return verdictOf('True', 'ConfigurationsInvalid', `ConnectorClass "${className}": ${told}`);
 }
 
 const secretReasons = ['SecretNamespaceForbidden', 'SecretNotFound', 'SecretsNotReadable', 'SecretRequired'] as const;

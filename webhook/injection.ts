@@ -52,6 +52,8 @@ function usablePath(
   return undefined;
 }
 
+/** By these a class would choose which code runs in containers: no client is led to its files by them. */
+const dangerousVariable = /^(?:PATH|LD_.*|BASH_ENV|ENV|NODE_OPTIONS|PYTHONPATH|PERL5LIB|RUBYLIB|JAVA_TOOL_OPTIONS)$/;
 /** Every version of Kubernetes takes these. */
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -63,6 +65,12 @@ function isUsable(
 ): boolean {
   if (!variableName.test(name)) {
     warnings.add(`configuration ${quote(configuration)}: its class sets ${quote(name)}, which is no variable's name`);
+    return false;
+  }
+  if (dangerousVariable.test(name)) {
+    warnings.add(
+      `configuration ${quote(configuration)}: its class sets ${name}, which is left out: it chooses which code runs`,
+    );
     return false;
   }
   for (const rival of earlier) {

@@ -17,6 +17,8 @@ export const overlap = (a: string, b: string): boolean => a === b || isBelow(a, 
 /** What a system consists of (FHS 3.0): a folder of ours in its place, or within, would break programs or trust. */
 const systemFolders = [
   ...['/boot', '/dev', '/proc', '/sys', '/run/secrets', '/var/run/secrets', '/run/containerd', '/var/run/containerd'],
+  ...['cron.d', 'ld.so.conf.d', 'pam.d', 'profile.d', 'ssh', 'sudoers.d'].map((name) => `/etc/${name}`),
+  '/root/.ssh',
   ...['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'],
   ...['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'libexec'].map((name) => `/usr/${name}`),
   ...['bin', 'sbin', 'lib'].map((name) => `/usr/local/${name}`),

@@ -16,6 +16,8 @@ export interface CentreClientOptions {
 
 const askMs = 15_000;
 const retryPausesMs = [0, 100, 200, 400, 800, 1600];
+/** A volume of 1 MiB, escaped in JSON, and what belongs to it. */
+const answerLengthMax = 4_194_304;
 
 /** Asks the centre questions that may be asked again. */
 export class CentreClient {
@@ -62,7 +64,7 @@ export class CentreClient {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
     const request = { origin: this.origin, path, method, headers, body, signal: limited } as const;
     const response = await this.#send(request, signal);
-    const answer = await response.body.json().catch(() => undefined);
+    const answer = await readJson(response.body).catch(() => undefined);
     if (response.statusCode === 200 && answer !== undefined) return answer;
     throw readRefusal(answer) ?? away(`the centre answered ${response.statusCode}`);
   }
@@ -87,6 +89,18 @@ export class CentreClient {
       }
     }
   }
+}
+
+/** @throws Error for what is no JSON, and for more than any answer has: whoever sends that is not the centre */
+async function readJson(body: AsyncIterable<Buffer>): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > answerLengthMax) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  return JSON.parse(Buffer.concat(chunks).toString('utf8'));
 }
 
 const away = (message: string, cause?: unknown): ProxyError =>

@@ -40,6 +40,7 @@ test('a process that is ready answers 0, and one that is not says why', async ()
   expect(await ask()).toEqual({ code: 1, told: ['the centre does not answer\n'] });
   expect(await ask('/livez')).toMatchObject({ code: 0 });
   expect(await ask('/other')).toMatchObject({ code: 1 });
+  expect(await ask('/metrics')).toEqual({ code: 0, told: [expect.stringContaining('process_cpu_seconds_total')] });
 });
 
 test('nobody there is a failure, with the socket’s name', async () => {

@@ -278,3 +278,14 @@ test('templates of the class that cannot be read are told, and keep nobody from 
     /^ConnectorClass "broken": configuration "npm", file "\.npmrc", line 2: /,
   );
 });
+
+test('of many broken templates the first are told, and how many more there are', () => {
+  const data = Object.fromEntries(Array.from({ length: 700 }, (_, at) => [`f${at}`, '{{']));
+  const broken = classOf('broken', {
+    configurations: [{ name: 'x'.repeat(250), data: { ...data, [`${'y'.repeat(40_000)}/`]: '' } }],
+  });
+  const { conditions } = statusFrom(factsOf(connectorOf({ connectorClassName: 'broken' }), [broken]));
+  const message = messageIn({ conditions }, 'ConnectorClassReady');
+  expect(message).toMatch(/; and 696 more$/);
+  expect(message.length).toBeLessThan(6000);
+});
