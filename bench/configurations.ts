@@ -1,12 +1,22 @@
 /**
- * Measures what client configurations cost the centre: `node bench/configurations.ts`. Prints Markdown. Only our own
- * part: who asks is known, as it is to a centre that has just reviewed the token.
+ * Measures what client configurations cost the centre, and how often it asks the API server because of them:
+ * `node bench/configurations.ts`. Prints Markdown. Of the CPU time only our own part: who asks is known there, as it is to
+ * a centre that has just reviewed the token.
  */
 import { buildCatalogue } from '../connectors/catalogue.ts';
+import { LastConfigurations } from '../connectors/configurations/last-configurations.ts';
 import type { ConfigurationWant } from '../connectors/configurations/protocol.ts';
+import { callerAudience } from '../connectors/pull-identity.ts';
 import { connectorApiVersion, type Document } from '../connectors/schema.ts';
 import type { Access } from '../proxy/access.ts';
-import { type ConfigurationSources, renderVolume, volumeRevisions } from '../proxy/agent-configurations.ts';
+import { agentReviews } from '../proxy/agent-api.ts';
+import {
+  type ConfigurationSources,
+  renderVolume,
+  volumeReviewsMax,
+  volumeRevisions,
+} from '../proxy/agent-configurations.ts';
+import { TokenReviews, type TokenReviewsOptions } from '../proxy/token-reviews.ts';
 import { table } from './table.ts';
 
 const nodes = 10_000;
@@ -33,13 +43,17 @@ const access: Access = {
 const sources: ConfigurationSources = {
   store,
   access,
+  last: new LastConfigurations(),
   caBundle: () => `-----BEGIN CERTIFICATE-----\n${'a'.repeat(800)}\n-----END CERTIFICATE-----\n`,
   clusterDomain: 'cluster.local',
 };
 
 const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-const claims = { aud: ['oci-connector'], exp: Math.floor(Date.now() / 1000) + 1800, sub: 'x' };
-const token = `${encode({ alg: 'RS256' })}.${encode(claims)}.${'s'.repeat(340)}`;
+const tokenFor = (aud: string, jti: string, lifeSeconds: number, nowMs = Date.now()): string => {
+  const claims = { aud: [aud], exp: Math.floor(nowMs / 1000) + lifeSeconds, sub: 'x', jti };
+  return `${encode({ alg: 'RS256' })}.${encode(claims)}.${'s'.repeat(340)}`;
+};
+const token = tokenFor(callerAudience, 'x', 1800);
 const wantOf = (connectors: number): ConfigurationWant => ({
   connectors: connectorNames.slice(0, connectors).map((name) => ({ namespace: 'demo', name })),
   names: ['registry-config', 'containers', 'buildkitd'],
@@ -61,6 +75,60 @@ async function costOf(call: () => unknown): Promise<number> {
 }
 
 const { signal } = new AbortController();
+
+interface Call {
+  readonly node: number;
+  readonly token: string;
+}
+
+/** TokenReviews a second for the calls of the second half of an hour; the clock is ours. */
+async function reviewsOf(
+  calls: (second: number, now: number) => Iterable<Call>,
+  options: Pick<TokenReviewsOptions, 'audience' | 'max' | 'acceptedMs'>,
+): Promise<number> {
+  const startAt = Date.now();
+  let now = startAt;
+  let reviews = 0;
+  const status = { authenticated: true, audiences: [options.audience], user: { username: 'x' } };
+  const client = {
+    post: async <T>() => {
+      reviews += 1;
+      return { status } as T;
+    },
+  };
+  const tokens = new TokenReviews({ ...options, client, now: () => now });
+  let before = 0;
+  for (let second = 0; second < 1800; second += 1) {
+    if (second === 900) before = reviews;
+    now = startAt + second * 1000;
+    for (const { node, token: sent } of calls(second, now)) {
+      await tokens.identify(sent, { address: `n${node}`, node: `n${node}` }, signal);
+    }
+  }
+  return (reviews - before) / 900;
+}
+
+/** Every node asks at its own time, and its volumes at theirs. */
+const isDue = (second: number, every: number, at: number): boolean =>
+  Math.floor((second + 1 + at) / every) > Math.floor((second + at) / every);
+
+const driverTokens = Array.from({ length: nodes }, (_, node) => tokenFor(agentReviews.audience, `n${node}`, 3600));
+const phases = driverTokens.map(() => Math.random() * 1800);
+function* driverCalls(second: number): Iterable<Call> {
+  for (const [node, sent] of driverTokens.entries()) {
+    const phase = phases[node] ?? 0;
+    const call = { node, token: sent };
+    if (isDue(second, revisionsEvery, phase)) yield call;
+    if (isDue(second, tokensEvery / volumesPerNode, phase * 7)) yield call;
+  }
+}
+function* podCalls(second: number, now: number): Iterable<Call> {
+  for (const [node, phase] of phases.entries()) {
+    if (!isDue(second, tokensEvery / volumesPerNode, phase * 7)) continue;
+    yield { node, token: tokenFor(callerAudience, `${node} ${second}`, 1800, now) };
+  }
+}
+
 const ask = (connectors: number) => {
   const question = { token, want: wantOf(connectors), isRefresh: true };
   return () => renderVolume(question, { address: '10.0.0.1', node: 'n1' }, sources, signal);
@@ -85,3 +153,13 @@ const rows = [
 ];
 const head = ['', `asked a second by ${nodes} nodes × ${volumesPerNode} volumes`, 'CPU µs each', 'of one core'];
 process.stdout.write(`${table(head, rows)}\n`);
+
+const { audience } = agentReviews;
+const volumes = { audience: callerAudience, max: volumeReviewsMax };
+const asked = [
+  ["drivers' own tokens", await reviewsOf(driverCalls, agentReviews)],
+  ["the same, remembered as callers' are", await reviewsOf(driverCalls, { audience })],
+  ["pods' tokens", await reviewsOf(podCalls, volumes)],
+] as const;
+const reviewRows = asked.map(([what, perSecond]) => [what, perSecond.toFixed(0)]);
+process.stdout.write(`\n${table(['', 'TokenReviews a second'], reviewRows)}\n`);

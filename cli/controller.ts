@@ -1,19 +1,22 @@
 import type { ServingCertificate } from '../certs/serving-certificate.ts';
+import { LastConfigurations } from '../connectors/configurations/last-configurations.ts';
 import { callerAudience, pullSecretName } from '../connectors/pull-identity.ts';
 import { publishServingCa } from '../controller/serving-ca.ts';
 import { servingNames } from '../controller/serving-certificate.ts';
 import { publishCaBundle } from '../controller/webhook-configuration.ts';
+import type { GrantSource } from '../credentials/grant.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { type LeaderElection, startLeaderElection } from '../platform/kubernetes/leader-election.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createMetrics, type Metrics } from '../platform/metrics.ts';
-import { localAccess } from '../proxy/access.ts';
+import { type Access, localAccess } from '../proxy/access.ts';
 import { AccessReviews } from '../proxy/access-reviews.ts';
-import { buildAgentApi } from '../proxy/agent-api.ts';
-import { agentAudience } from '../proxy/agent-protocol.ts';
+import { agentReviews, buildAgentApi } from '../proxy/agent-api.ts';
+import { type RenderedVolume, volumeReviewsMax } from '../proxy/agent-configurations.ts';
 import { clusterCallers } from '../proxy/cluster-callers.ts';
 import { answerCall, type ProxyOptions, type ServingOptions } from '../proxy/listener.ts';
+import { RateLimit } from '../proxy/rate-limit.ts';
 import { TokenReviews } from '../proxy/token-reviews.ts';
 import { UpstreamLimits } from '../proxy/upstream-limits.ts';
 import { type ClusterObjects, openClusterObjects } from './cluster-objects.ts';
@@ -30,6 +33,9 @@ import { openSharedKeys, type SharedKeys } from './shared-keys.ts';
 const publishMs = 15_000;
 /** A Secret that cannot be read keeps nobody from becoming ready for longer than this, once no other one is read. */
 const syncGraceMs = 20_000;
+
+/** What many pods go on without is logged this often, by each text. */
+const faultsPerSecond = 1 / 600;
 
 /** A running replica of the centre. */
 export interface Controller {
@@ -143,7 +149,8 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   const { settings, objects, keys, log, metrics } = serving;
   const { certificate, interception, sealing } = keys;
   // Agents serve pulls only, and so does what is relayed for them.
-  const pulls = proxyOptionsOf(serving);
+  const grants = grantsOf(serving);
+  const pulls = proxyOptionsOf(serving, grants);
   const whole: ProxyOptions = {
     ...pulls,
     writes: { sealing },
@@ -151,7 +158,7 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   };
   const proxy = await startHttpProxy(whole, settings.proxy, parts);
   const proxyHttps = await startHttpsProxy(whole, httpsOptionsOf(serving), settings.proxyHttps, parts);
-  const agents = await startHttps(agentApiOf(serving, pulls), certificate, settings.agents, parts);
+  const agents = await startHttps(agentApiOf(serving, pulls, grants), certificate, settings.agents, parts);
   const webhook = await startWebhook(
     {
       store: objects.store,
@@ -172,22 +179,30 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   return { proxy, proxyHttps, agents, webhook };
 }
 
-function proxyOptionsOf({ objects, transports, log, metrics }: Serving): ProxyOptions & ServingOptions {
-  const { client, store } = objects;
-  const grants = new LocalGrants({
+const grantsOf = ({ transports, metrics }: Serving): GrantSource =>
+  new LocalGrants({
     transports,
     onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
   });
+
+/** Access with reviews of its own: what one of them remembers pushes out nothing of another. */
+function accessOf({ objects, metrics }: Serving, grants: GrantSource, limits: { readonly max?: number } = {}): Access {
+  const { client, store } = objects;
   const tokens = new TokenReviews({
+    ...limits,
     client,
     audience: callerAudience,
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
-  const callers = clusterCallers({ tokens, access: new AccessReviews({ client }) });
-  const access = localAccess({ store, callers, grants });
+  const callers = clusterCallers({ tokens, access: new AccessReviews({ ...limits, client }) });
+  return localAccess({ store, callers, grants });
+}
+
+function proxyOptionsOf(serving: Serving, grants: GrantSource): ProxyOptions & ServingOptions {
+  const { transports, log, metrics } = serving;
   // A pod has an address of its own, and no need for more.
   return {
-    access,
+    access: accessOf(serving, grants),
     transports,
     limits: new UpstreamLimits(),
     observe: observeProxy(log, metrics),
@@ -206,13 +221,14 @@ function httpsOptionsOf({ settings, objects, keys, log }: Serving): HttpsOptions
   };
 }
 
-function agentApiOf({ settings, objects, keys, log, metrics }: Serving, options: ServingOptions) {
+function agentApiOf(serving: Serving, options: ServingOptions, grants: GrantSource) {
+  const { settings, objects, keys, log, metrics } = serving;
   const userOf = (account: string) => `system:serviceaccount:${settings.namespace}:${account}`;
   const agentName = userOf(settings.agentsAccount);
   const driverName = userOf(settings.csiAccount);
   const agents = new TokenReviews({
+    ...agentReviews,
     client: objects.client,
-    audience: agentAudience,
     subjects: [agentName, driverName],
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
@@ -224,16 +240,28 @@ function agentApiOf({ settings, objects, keys, log, metrics }: Serving, options:
       name: driverName,
       sources: {
         store: objects.store,
-        access: options.access,
+        access: accessOf(serving, grants, { max: volumeReviewsMax }),
+        last: new LastConfigurations(),
         caBundle: () => keys.interception.caBundle,
         clusterDomain: settings.clusterDomain,
-        onRender: (volume) => log[volume.isRefresh ? 'debug' : 'info'](volume, 'rendered the files of a volume'),
+        onRender: observeVolumes(log),
       },
     },
     imageHost: settings.imageHost,
     serve: (request, response, call) => void answerCall(request, response, call, options),
     onError: (err) => log.error({ err }, 'an agent could not be answered'),
   });
+}
+
+function observeVolumes(log: Logger): (volume: RenderedVolume) => void {
+  const repeats = new RateLimit({ perSecond: faultsPerSecond, burst: 1, now: Date.now });
+  return (volume) => {
+    const { faults, ...facts } = volume;
+    log[volume.isRefresh ? 'debug' : 'info'](facts, 'rendered the files of a volume');
+    for (const fault of faults) {
+      if (repeats.take(fault)) log.warn({ ...facts, fault }, 'a pod that runs does not get all that its volume names');
+    }
+  };
 }
 
 function startElection(dependencies: Parameters<typeof lead>[0]): LeaderElection {

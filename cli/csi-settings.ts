@@ -16,6 +16,8 @@ export interface CsiSettings {
   readonly management: string;
   /** Within it a change of a connector shows in the files. */
   readonly refreshMs: number;
+  /** How much memory the volumes of the node may take together. */
+  readonly volumesBytes: number;
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
 }
@@ -27,10 +29,12 @@ export const csiDefaults = {
   token: nodeDefaults.token,
   management: nodeDefaults.management,
   refreshSeconds: '300',
+  volumesMib: '256',
   logLevel: 'info',
 } as const;
 
 const refreshRule = '--refresh-seconds is a number of seconds from 10 to 86400';
+const volumesRule = '--volumes-mib is a number of MiB from 16 to 65536';
 /** A domain name, which is what a node is called by. */
 const nodeNameMax = 253;
 
@@ -50,6 +54,11 @@ const flags = z.object({
     .regex(/^\d{1,6}$/, refreshRule)
     .transform(Number)
     .pipe(z.number().min(10, refreshRule).max(86_400, refreshRule)),
+  volumesMib: z
+    .string()
+    .regex(/^\d{1,5}$/, volumesRule)
+    .transform(Number)
+    .pipe(z.number().min(16, volumesRule).max(65_536, volumesRule)),
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
 });
 
@@ -58,6 +67,12 @@ const flags = z.object({
  * @throws UsageError
  */
 export function readCsiSettings(given: unknown, environment: NodeJS.ProcessEnv, isTerminal: boolean): CsiSettings {
-  const { refreshSeconds, ...data } = readFlags(flags, { nodeName: environment['NODE_NAME'], ...(given as object) });
-  return Object.freeze({ ...data, refreshMs: refreshSeconds * 1_000, isPretty: isTerminal });
+  const read = readFlags(flags, { nodeName: environment['NODE_NAME'], ...(given as object) });
+  const { refreshSeconds, volumesMib, ...data } = read;
+  return Object.freeze({
+    ...data,
+    refreshMs: refreshSeconds * 1_000,
+    volumesBytes: volumesMib * 1_048_576,
+    isPretty: isTerminal,
+  });
 }

@@ -40,6 +40,7 @@ export async function startCsi(settings: CsiSettings, log: Logger): Promise<CsiD
     kubeletRoot: settings.kubeletRoot,
     nodeName: settings.nodeName,
     refreshMs: settings.refreshMs,
+    volumesBytes: settings.volumesBytes,
     source: centreConfigurations(centre),
     mounts: linuxMounts(log),
     timers: realTimers,

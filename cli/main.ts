@@ -130,6 +130,7 @@ function addCsi(program: Command): void {
     .option('--token <file>', 'projected token of audience oci-connector-agent', csi.token)
     .option('--management <path>', 'Unix socket of /livez, /readyz and /metrics', csi.management)
     .option('--refresh-seconds <n>', 'within it a change of a connector shows in the files', csi.refreshSeconds)
+    .option('--volumes-mib <n>', 'memory that the volumes of the node may take together', csi.volumesMib)
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', csi.logLevel)
     .action(async (options) => (await import('./csi-command.ts')).runCsi(options));
 }

@@ -18,6 +18,8 @@ export interface DriverOptions {
   readonly mounts: Mounts;
   /** Within it a change of a connector shows in the files. */
   readonly refreshMs: number;
+  /** How much memory the volumes may take together. */
+  readonly volumesBytes: number;
   readonly timers: Timers;
   /** In epoch milliseconds. */
   readonly now: () => number;
@@ -65,11 +67,14 @@ export async function startDriver(options: DriverOptions): Promise<Driver> {
     kubeletRoot,
     source,
     revisions,
+    timers,
+    memoryBytes: options.volumesBytes,
     mounts: options.mounts,
     now: options.now,
     settle: options.settle,
     onAsked: (error) => observer.asked('render', error),
   });
+  await volumes.recover();
   const node = nodeServiceOf({ nodeName: options.nodeName, volumes, observer });
   const server = await UnixServer.listen({
     path: join(kubeletRoot, 'plugins', driverName, 'csi.sock'),

@@ -12,6 +12,30 @@ export class CsiError extends Error {
   }
 }
 
+/** The kubelet calls again after these, and takes the rest for the end of the call (isFinalError of its csi_client.go). */
+const unfinished: readonly status[] = [
+  status.CANCELLED,
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.ABORTED,
+  status.UNAVAILABLE,
+];
+
+/**
+ * A refusal to publish where something is mounted. A kubelet that had no answer to an earlier publish would take a final
+ * code for «not mounted», and never have it taken away.
+ */
+export class StillMounted extends CsiError {
+  readonly reason: CsiError;
+
+  constructor(reason: CsiError) {
+    const { code, message } = reason;
+    if (unfinished.includes(code)) super(code, message);
+    else super(status.ABORTED, `${status[code]}: ${message}; the volume stays mounted as it is`);
+    this.reason = reason;
+  }
+}
+
 export const invalidArgument = (message: string): CsiError => new CsiError(status.INVALID_ARGUMENT, message);
 
 /** What the centre refuses, and goes on refusing until somebody changes something. */

@@ -24,8 +24,11 @@ function unescapeOctal(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
+/** All that is mounted; of what lies over each other the lowest first. */
+export const allMounts = async (): Promise<readonly Mount[]> =>
+  parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'));
+
 /** What is mounted at `target`, the lowest first. */
 export async function mountsAt(target: string): Promise<readonly Mount[]> {
-  const mounts = parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8'));
-  return mounts.filter((mount) => mount.target === target);
+  return (await allMounts()).filter((mount) => mount.target === target);
 }

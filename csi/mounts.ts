@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Logger } from '../platform/logger.ts';
-import { type Mount, mountsAt } from './mount-table.ts';
+import { allMounts, type Mount, mountsAt } from './mount-table.ts';
 
 const run = promisify(execFile);
 
@@ -13,6 +13,7 @@ export interface TmpfsLimits {
 
 /** The mounts of this machine. */
 export interface Mounts {
+  all(): Promise<readonly Mount[]>;
   /** What is mounted at `target`, the lowest first. */
   at(target: string): Promise<readonly Mount[]>;
   /** Mounts an empty tmpfs of ours. */
@@ -48,6 +49,7 @@ export function linuxMounts(log: Logger): Mounts {
     await execute('mount', args(options));
   };
   return {
+    all: allMounts,
     at: mountsAt,
     mount,
     resize: (target, limits) => execute('mount', ['-i', '-o', ['remount', ...optionsOf(limits)].join(','), target]),

@@ -1,6 +1,6 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { printable } from '../platform/printable.ts';
-import { asCsiError, type CsiError, invalidArgument } from './errors.ts';
+import { asCsiError, type CsiError, invalidArgument, StillMounted } from './errors.ts';
 import { unaryCall } from './unary-call.ts';
 import { checkVolumeId, type PublishRequest, readVolumeRequest, type VolumeRequest } from './volume-request.ts';
 import type { PublishResult, Volumes } from './volumes.ts';
@@ -44,7 +44,8 @@ async function publish(
     return {};
   } catch (cause) {
     const error = asCsiError(cause);
-    observer.publishFailed(podOf(request), printable(request.volume_context['connectors'] ?? ''), error);
+    const reason = error instanceof StillMounted ? error.reason : error;
+    observer.publishFailed(podOf(request), printable(request.volume_context['connectors'] ?? ''), reason);
     throw error;
   }
 }

@@ -19,6 +19,8 @@ export interface RegistrationOptions {
 const supportedVersions = ['1.0.0'];
 /** The kubelet does not come back by itself after its own refusal. */
 const retryMs = 10_000;
+/** Nor does it after a notification that was lost on its way. */
+const silenceMs = 60_000;
 
 interface RegistrationStatus {
   readonly plugin_registered: boolean;
@@ -67,12 +69,10 @@ export class Registration {
         [
           registrationService,
           {
-            GetInfo: unaryCall(() => ({
-              type: 'CSIPlugin',
-              name: driverName,
-              endpoint,
-              supported_versions: supportedVersions,
-            })),
+            GetInfo: unaryCall(() => {
+              this.#renewIn(silenceMs);
+              return { type: 'CSIPlugin', name: driverName, endpoint, supported_versions: supportedVersions };
+            }),
             NotifyRegistrationStatus: unaryCall((answer: RegistrationStatus) => this.#note(answer)),
           },
         ],
@@ -81,7 +81,7 @@ export class Registration {
   }
 
   #note({ plugin_registered: isRegistered, error }: RegistrationStatus): object {
-    const { log, timers } = this.#options;
+    const { log } = this.#options;
     this.#cancel?.();
     if (isRegistered) {
       this.#problem = undefined;
@@ -89,10 +89,16 @@ export class Registration {
     } else {
       this.#problem = `the kubelet refused to register this driver: ${printable(error, 1_024)}`;
       log.error(this.#problem);
-      this.#cancel = timers.after(retryMs, () => {
-        this.#server?.renew().catch((err) => log.error({ err }, 'the registration socket cannot be made'));
-      });
+      this.#renewIn(retryMs);
     }
     return {};
+  }
+
+  #renewIn(ms: number): void {
+    const { log, timers } = this.#options;
+    this.#cancel?.();
+    this.#cancel = timers.after(ms, () => {
+      this.#server?.renew().catch((err) => log.error({ err }, 'the registration socket cannot be made'));
+    });
   }
 }

@@ -10,7 +10,7 @@ export interface RevisionWatchOptions {
   readonly timers: Timers;
   /** From 0 to 1: nodes that start together must not ask together. */
   readonly random: () => number;
-  /** Told how each question went: undefined for a good answer. */
+  /** Told how it went each time, in however many questions: undefined for good answers. */
   readonly onAsked: (error: unknown) => void;
 }
 
@@ -22,6 +22,10 @@ interface Followed {
 
 /** No answer is waited for longer. */
 const timeoutMs = 30_000;
+/** The centre takes 256 KiB. */
+const questionBytesMax = 131_072;
+/** After a failure, and twice as long after each one that follows it. */
+const retryMs = 10_000;
 
 /** Asks every so often, for all volumes of the node at once, which revisions their files should have. */
 export class RevisionWatch {
@@ -31,6 +35,8 @@ export class RevisionWatch {
   readonly #closing = new AbortController();
   #cancel: (() => void) | undefined;
   #asking: Promise<void> | undefined;
+  /** Questions that failed one after the other. */
+  #failures = 0;
 
   constructor(options: RevisionWatchOptions) {
     this.#options = options;
@@ -38,7 +44,9 @@ export class RevisionWatch {
 
   start(): void {
     const { timers, everyMs, random } = this.#options;
-    this.#cancel = timers.after(everyMs * (0.9 + 0.2 * random()), async () => {
+    const usualMs = everyMs * (0.9 + 0.2 * random());
+    const pauseMs = this.#failures === 0 ? usualMs : retryMs * 2 ** (this.#failures - 1) * (1 + random());
+    this.#cancel = timers.after(Math.min(usualMs, pauseMs), async () => {
       await this.ask();
       if (!this.#closing.signal.aborted) this.start();
     });
@@ -90,19 +98,27 @@ export class RevisionWatch {
   }
 
   async #ask(): Promise<void> {
-    const asked = [...this.#wants].map(([digest, followed]) => ({ digest, followed, before: followed.told }));
-    for (let at = 0; at < asked.length; at += wantsMax) {
-      const part = asked.slice(at, at + wantsMax);
+    let failure: unknown;
+    const parts = inParts([...this.#wants.values()]);
+    for (const part of parts) {
+      if (this.#closing.signal.aborted) break;
       try {
-        const revisions = await this.#revisions(part.map(({ followed }) => followed.want));
-        for (const [index, { followed, before }] of part.entries()) {
-          // What was learnt meanwhile is newer than this answer.
-          if (followed.told === before) followed.told = revisions[index] ?? before;
-        }
-        this.#options.onAsked(undefined);
+        await this.#askFor(part);
       } catch (error) {
-        return this.#options.onAsked(error);
+        // The others may be answered all the same.
+        failure ??= error;
       }
+    }
+    this.#failures = failure === undefined ? 0 : this.#failures + 1;
+    if (parts.length > 0) this.#options.onAsked(failure);
+  }
+
+  async #askFor(part: readonly Followed[]): Promise<void> {
+    const before = part.map(({ told }) => told);
+    const revisions = await this.#revisions(part.map(({ want }) => want));
+    for (const [index, followed] of part.entries()) {
+      // What was learnt meanwhile is newer than this answer.
+      if (followed.told === before[index]) followed.told = revisions[index] ?? followed.told;
     }
   }
 
@@ -117,4 +133,22 @@ export class RevisionWatch {
       cancel();
     }
   }
+}
+
+/** Cuts what is asked for into questions that the centre takes. */
+function inParts(all: readonly Followed[]): readonly (readonly Followed[])[] {
+  const parts: Followed[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const followed of all) {
+    const more = Buffer.byteLength(JSON.stringify(followed.want)) + 1;
+    const last = parts.at(-1);
+    bytes += more;
+    if (last === undefined || last.length === wantsMax || bytes > questionBytesMax) {
+      parts.push([followed]);
+      bytes = more;
+    } else {
+      last.push(followed);
+    }
+  }
+  return parts;
 }

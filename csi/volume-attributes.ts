@@ -15,8 +15,8 @@ export type Attributes = Readonly<Record<string, string>>;
 
 /** Attributes that the kubelet adds begin with it. */
 const kubelets = 'csi.storage.k8s.io/';
-/** Attributes of a volume are part of a pod, which is 1.5 MiB at most; nobody needs as much. */
-const attributeMax = 65_536;
+/** Nobody needs as much, and a parameter may be in many files. */
+const attributeMax = 8_192;
 const configurationNameMax = 253;
 const expirationMs = { min: 600_000, max: 86_400_000 };
 const known = [

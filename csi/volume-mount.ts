@@ -5,6 +5,8 @@ import { CsiError } from './errors.ts';
 import { type Mounts, mountSource, type TmpfsLimits } from './mounts.ts';
 
 const pageBytes = 4_096;
+/** What the kernel keeps for each name of a tmpfs, and for each tmpfs, rounded up. */
+const kernelBytes = { inode: 1_024, mount: 8_192 };
 /** Nobody mounts so many over each other; a kernel that answers otherwise must not keep us for ever. */
 const layersMax = 64;
 
@@ -22,7 +24,7 @@ export async function isVolumeMounted(mounts: Mounts, target: string): Promise<b
   );
 }
 
-const isOurs = ({ type, source }: { readonly type: string; readonly source: string }): boolean =>
+export const isOurs = ({ type, source }: { readonly type: string; readonly source: string }): boolean =>
   type === 'tmpfs' && source === mountSource;
 
 /** Makes the folder and mounts an empty tmpfs with room for the files. */
@@ -53,9 +55,21 @@ export async function removeVolume(mounts: Mounts, target: string): Promise<void
 
 /** Room for two generations of files and what belongs to them: each file takes whole pages, each name an inode. */
 export function limitsFor(files: Files): TmpfsLimits {
-  const pages = [...files.values()].reduce(
-    (sum, content) => sum + 1 + Math.ceil(Buffer.byteLength(content) / pageBytes),
-    0,
-  );
-  return { bytes: 2 * (pages + 4) * pageBytes, inodes: 3 * files.size + 16 };
+  return { bytes: 2 * (pagesOf(files) + files.size + 4) * pageBytes, inodes: 3 * files.size + 16 };
 }
+
+/** Memory that a volume of these files takes once they are written, in bytes. */
+export function memoryFor(files: Files): number {
+  // Each file and its link; the state, `..data`, and two folders.
+  const inodes = 2 * files.size + 4;
+  return (pagesOf(files) + 1) * pageBytes + inodes * kernelBytes.inode + kernelBytes.mount;
+}
+
+/** The same of a volume that is mounted. */
+export async function memoryOf(target: string): Promise<number> {
+  const { bsize, blocks, bfree, files, ffree } = await statfs(target);
+  return (blocks - bfree) * bsize + (files - ffree) * kernelBytes.inode + kernelBytes.mount;
+}
+
+const pagesOf = (files: Files): number =>
+  [...files.values()].reduce((sum, content) => sum + Math.ceil(Buffer.byteLength(content) / pageBytes), 0);

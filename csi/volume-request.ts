@@ -28,6 +28,7 @@ export interface VolumeRequest {
   readonly volumeId: string;
   /** As the kubelet wrote it: not checked yet. */
   readonly targetPath: string;
+  readonly namespace: string;
   /** `namespace/name`, for the log. */
   readonly pod: string;
   readonly token: string;
@@ -63,6 +64,7 @@ export function readVolumeRequest(request: PublishRequest): VolumeRequest {
   return {
     volumeId: request.volume_id,
     targetPath: request.target_path,
+    namespace,
     pod: `${namespace}/${printable(attributes[podName] ?? '', 253)}`,
     want: readAttributes(attributes, namespace),
     token: readPodToken(attributes, request.secrets),

@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import { status } from '@grpc/grpc-js';
 import {
   type ConfigurationAnswer,
@@ -6,14 +7,26 @@ import {
   isFileName,
 } from '../connectors/configurations/protocol.ts';
 import { ProxyError } from '../platform/errors.ts';
+import type { Timers } from '../platform/kubernetes/timers.ts';
 import { Slots } from '../platform/slots.ts';
 import { AtomicFolder, type Files } from './atomic-folder.ts';
 import type { ConfigurationSource } from './configuration-source.ts';
-import { asCsiError, CsiError, isRefusal } from './errors.ts';
+import { asCsiError, CsiError, isRefusal, StillMounted } from './errors.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import type { Mounts } from './mounts.ts';
+import { RenderQueue } from './render-queue.ts';
 import type { RevisionWatch } from './revision-watch.ts';
 import { resolveTargetPath } from './target-path.ts';
-import { growVolume, isVolumeMounted, limitsFor, mountVolume, removeVolume } from './volume-mount.ts';
+import {
+  growVolume,
+  isOurs,
+  isVolumeMounted,
+  limitsFor,
+  memoryFor,
+  memoryOf,
+  mountVolume,
+  removeVolume,
+} from './volume-mount.ts';
 import type { VolumeRequest } from './volume-request.ts';
 import { digestOf, formatState, parseState, stateFile, type VolumeState, wantDigest } from './volume-state.ts';
 
@@ -22,6 +35,9 @@ export interface VolumesOptions {
   readonly source: ConfigurationSource;
   readonly mounts: Mounts;
   readonly revisions: RevisionWatch;
+  /** How much memory the volumes may take together. */
+  readonly memoryBytes: number;
+  readonly timers: Timers;
   /** In epoch milliseconds. */
   readonly now: () => number;
   /** Of AtomicFolder. */
@@ -37,15 +53,14 @@ export interface VolumesOptions {
 export type PublishResult = 'mounted' | 'refreshed' | 'fresh' | 'kept';
 
 const { signal: never } = new AbortController();
-/** No answer of the centre is waited for longer; the kubelet's patience is two minutes. */
-const askTimeoutMs = 30_000;
 
 /** The volumes of this node. Everything about one target path happens one after the other. */
 export class Volumes {
   readonly #options: VolumesOptions;
   readonly #states = new Map<string, VolumeState>();
+  readonly #budget: MemoryBudget;
+  readonly #renders: RenderQueue;
   readonly #turns = new Slots({ perKey: 1, waitingPerKey: 16 });
-  readonly #asks = new Slots({ perKey: 16, waitingPerKey: 4_096 });
   /** Where hundreds of pods come at once, the first should be served first, rather than all of them late. */
   readonly #disk = new Slots({ perKey: 4, waitingPerKey: Number.POSITIVE_INFINITY });
   readonly #running = new Set<Promise<unknown>>();
@@ -53,6 +68,19 @@ export class Volumes {
 
   constructor(options: VolumesOptions) {
     this.#options = options;
+    this.#budget = new MemoryBudget(options.memoryBytes);
+    this.#renders = new RenderQueue(options);
+  }
+
+  /** Counts the memory of what an earlier process has mounted. */
+  async recover(): Promise<void> {
+    const { mounts, kubeletRoot } = this.#options;
+    const root = await realpath(kubeletRoot);
+    const ours = (await mounts.all()).filter((mount) => isOurs(mount) && mount.target.startsWith(`${root}/`));
+    for (const { target } of ours) {
+      const bytes = await memoryOf(target).catch(() => undefined);
+      if (bytes !== undefined) this.#budget.recover(target, bytes);
+    }
   }
 
   /** How many are mounted, as far as this process knows: after a restart it learns of each with its next publish. */
@@ -62,14 +90,14 @@ export class Volumes {
 
   /**
    * Makes the target hold the files that are wanted. A publish that fails leaves no mount that was not there before.
-   * @throws CsiError, ProxyError
+   * @throws CsiError, which is StillMounted where something is mounted after all; ProxyError
    */
   async publish(request: VolumeRequest, signal: AbortSignal): Promise<PublishResult> {
     const target = await resolveTargetPath(request.targetPath, this.#options.kubeletRoot);
     if (target === undefined) {
       throw new CsiError(status.FAILED_PRECONDITION, 'the folder that the target path is to be made in does not exist');
     }
-    return await this.#inTurn(target, signal, () => this.#publish(target, request, signal));
+    return await this.#inTurn(target, signal, () => this.#publishWhole(target, request, signal));
   }
 
   /**
@@ -102,27 +130,41 @@ export class Volumes {
     }
   }
 
+  async #publishWhole(target: string, request: VolumeRequest, signal: AbortSignal): Promise<PublishResult> {
+    try {
+      return await this.#publish(target, request, signal);
+    } catch (error) {
+      const isStillMounted = (await this.#options.mounts.at(target)).some(isOurs);
+      throw isStillMounted ? new StillMounted(asCsiError(error)) : error;
+    }
+  }
+
   async #publish(target: string, request: VolumeRequest, signal: AbortSignal): Promise<PublishResult> {
     const folder = this.#folder(target, request.groupId);
     const asked = { token: digestOf(request.token), want: wantDigest(request.want), groupId: request.groupId };
     const { isMounted, hasFiles, known } = await this.#onDisk(() => this.#look(target, folder));
     const isSame = known !== undefined && known.want === asked.want && known.groupId === asked.groupId;
+    const isGood = (): boolean => isSame && this.#options.now() < known.expiresAt;
+    if (hasFiles) this.#budget.assign(target, request.namespace);
     if (isSame) this.#options.revisions.follow(target, known.want, request.want, known.revision);
     if (isSame && this.#isFresh(known, asked.token)) return 'fresh';
     try {
-      const answer = await this.#ask(request, hasFiles, signal);
+      const question = { token: request.token, want: request.want, isRefresh: hasFiles };
+      const either = AbortSignal.any([signal, this.#closing.signal]);
+      const answer = await this.#renders.ask(question, isGood, either);
       const { revision, expiresAt, refreshAfter } = answer;
       const state = { revision, expiresAt, refreshAfter, ...asked };
       const files = readFiles(answer);
       await this.#onDisk(async () => {
         signal.throwIfAborted();
+        this.#budget.take(target, request.namespace, memoryFor(files));
         await this.#write(target, folder, files, isMounted, state);
       });
       this.#options.revisions.follow(target, asked.want, request.want, revision);
       this.#options.revisions.learn(asked.want, revision);
       return hasFiles ? 'refreshed' : 'mounted';
     } catch (error) {
-      if (isSame && isAway(error) && this.#options.now() < known.expiresAt) return 'kept';
+      if (isAway(error) && isGood()) return 'kept';
       // No pod has it yet, and nobody would ever take it away.
       if (!hasFiles) await this.#onDisk(() => this.#undo(target, error));
       throw error;
@@ -152,25 +194,6 @@ export class Volumes {
     const state = parseState((await folder.readState()) ?? '');
     if (state !== undefined) this.#states.set(target, state);
     return state;
-  }
-
-  async #ask(request: VolumeRequest, isRefresh: boolean, signal: AbortSignal): Promise<ConfigurationAnswer> {
-    const { token, want } = request;
-    const either = AbortSignal.any([signal, this.#closing.signal]);
-    const asking = this.#asks.run('centre', either, async () => {
-      const inTime = AbortSignal.any([either, AbortSignal.timeout(askTimeoutMs)]);
-      return await this.#options.source.render({ token, want, isRefresh }, inTime);
-    });
-    try {
-      if (asking === undefined)
-        throw new ProxyError('CALLER_LIMITED', 'too many volumes of this node wait for the centre');
-      const answer = await asking;
-      this.#options.onAsked(undefined);
-      return answer;
-    } catch (error) {
-      this.#options.onAsked(error);
-      throw asProxyError(error, either);
-    }
   }
 
   async #write(
@@ -205,6 +228,7 @@ export class Volumes {
 
   #forget(target: string): undefined {
     this.#states.delete(target);
+    this.#budget.release(target);
     this.#options.revisions.forget(target);
   }
 
@@ -215,17 +239,6 @@ export class Volumes {
 
 /** Neither the centre's no, nor a fault of this machine. */
 const isAway = (error: unknown): boolean => error instanceof ProxyError && !isRefusal(error);
-
-/** A centre that takes too long, or whose answer nobody understands, is as good as away. */
-function asProxyError(error: unknown, signal: AbortSignal): unknown {
-  if (error instanceof ProxyError) return error;
-  if (signal.aborted) return signal.reason;
-  const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-  const what = isLate
-    ? `did not answer within ${askTimeoutMs / 1_000} s`
-    : 'answered what this driver does not understand';
-  return new ProxyError('CENTRE_UNREACHABLE', `the centre ${what}`, { cause: error });
-}
 
 /** @throws ProxyError for files that must not be written, whoever answered them */
 function readFiles({ files }: ConfigurationAnswer): Files {

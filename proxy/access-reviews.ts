@@ -16,7 +16,7 @@ const verbs: Readonly<Record<Action, readonly string[]>> = {
 };
 
 const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
-const reviewsMax = 50_000;
+const defaultMax = 50_000;
 /** Rights may be withdrawn; and a right that was missing is waited for, by somebody who has just been given it. */
 const allowedMs = 30_000;
 const deniedMs = 5_000;
@@ -32,6 +32,8 @@ const allBurst = 1000;
 
 export interface AccessReviewsOptions {
   readonly client: ReviewClient;
+  /** How many answers are remembered. */
+  readonly max?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
 }
@@ -51,10 +53,10 @@ export class AccessReviews {
   readonly #limitOfOne: RateLimit;
   readonly #limitOfAll: RateLimit;
 
-  constructor({ client, now = Date.now }: AccessReviewsOptions) {
+  constructor({ client, max = defaultMax, now = Date.now }: AccessReviewsOptions) {
     this.#client = client;
     this.#reviews = new ReviewCache<boolean>({
-      max: reviewsMax,
+      max,
       isYes: (isAllowed) => isAllowed,
       now,
       freshMs: (isAllowed) => (isAllowed ? allowedMs : deniedMs),

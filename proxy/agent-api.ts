@@ -15,6 +15,7 @@ import { ProxyError } from '../platform/errors.ts';
 import type { Access, Call } from './access.ts';
 import { type ConfigurationSources, renderVolume, volumeRevisions } from './agent-configurations.ts';
 import {
+  agentAudience,
   callerQuestion,
   callersPath,
   callerTokenHeader,
@@ -31,7 +32,7 @@ import { upstreamRepository } from './upstream-repository.ts';
 
 export interface AgentApiOptions {
   readonly access: Access;
-  /** Reviews for audience `oci-connector-agent`. */
+  /** With `agentReviews`. */
   readonly agents: TokenReviews;
   /** User name of the nodes' agents. Nobody else is one, but the CSI driver, which is asked for less. */
   readonly agentName: string;
@@ -46,6 +47,12 @@ export interface AgentApiOptions {
   /** Epoch milliseconds. */
   readonly now?: () => number;
 }
+
+/**
+ * How tokens of agents and CSI drivers are reviewed. A node asks about once a minute, so that most of its requests would
+ * cost the API server a review, if tokens counted no longer than those of callers; and there are two on each node.
+ */
+export const agentReviews = { audience: agentAudience, max: 65_536, acceptedMs: 300_000 } as const;
 
 const bodyLengthMax = 262_144;
 

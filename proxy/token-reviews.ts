@@ -26,6 +26,10 @@ export interface TokenReviewsOptions {
   readonly audience: string;
   /** The only subjects that count; any where absent. */
   readonly subjects?: readonly string[];
+  /** How many tokens are remembered. */
+  readonly max?: number;
+  /** How long a token that was accepted counts without asking again. */
+  readonly acceptedMs?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
   /** How long the API server may take. */
@@ -56,10 +60,10 @@ interface Reviewed {
 
 const path = '/apis/authentication.k8s.io/v1/tokenreviews';
 const nodeClaim = 'authentication.kubernetes.io/node-name';
-const reviewsMax = 20_000;
-const originsMax = 20_000;
+const defaultMax = 20_000;
+const originsMax = 65_536;
 /** A token may be withdrawn before it expires, with the pod or the Secret that it is bound to. */
-const acceptedMs = 30_000;
+const defaultAcceptedMs = 30_000;
 const refusedMs = 10_000;
 /** What one node, or one pod, may cost the API server in tokens never seen before. */
 const reviewsPerSecond = 20;
@@ -84,8 +88,9 @@ export class TokenReviews {
   constructor(options: TokenReviewsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    const { max = defaultMax, acceptedMs = defaultAcceptedMs } = options;
     this.#reviews = new ReviewCache({
-      max: reviewsMax,
+      max,
       isYes: ({ identity }) => identity !== undefined,
       now: this.#now,
       freshMs: ({ identity }) => (identity === undefined ? refusedMs : acceptedMs),

@@ -22,7 +22,7 @@ export interface ConfigurationFile {
 }
 
 /** A configuration, and the class that it is of. */
-interface Chosen {
+export interface Chosen {
   readonly configuration: Configuration;
   readonly className: string;
 }
@@ -47,7 +47,10 @@ export function renderConfigurations(
   return checked([...files].map(([name, content]) => ({ name, content })));
 }
 
-/** Differs when the files of a want differ in more than the token. */
+/**
+ * Differs when the files of a want differ in more than the token.
+ * @param documents of the wanted connectors that are there, in their order
+ */
 export function revisionOf(
   want: ConfigurationWant,
   documents: readonly ConnectorDocuments[],
@@ -62,13 +65,19 @@ export function revisionOf(
   return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }
 
-/** Of each name, that of the first connector whose class has it. */
+/** That of the first connector whose class has it. */
+export function findConfiguration(name: string, documents: readonly ConnectorDocuments[]): Chosen | undefined {
+  for (const { connectorClass } of documents) {
+    const configuration = connectorClass.spec.configurations?.find((candidate) => candidate.name === name);
+    if (configuration !== undefined) return { configuration, className: connectorClass.metadata.name };
+  }
+  return undefined;
+}
+
 function chooseConfigurations(want: ConfigurationWant, documents: readonly ConnectorDocuments[]): readonly Chosen[] {
   const chosen = want.names.map((name) => {
-    for (const { connectorClass } of documents) {
-      const configuration = connectorClass.spec.configurations?.find((candidate) => candidate.name === name);
-      if (configuration !== undefined) return { configuration, className: connectorClass.metadata.name };
-    }
+    const found = findConfiguration(name, documents);
+    if (found !== undefined) return found;
     throw new ProxyError('CONFIGURATION_UNKNOWN', `there is no configuration "${name}": ${describeKnown(documents)}`);
   });
   const stray = Object.keys(want.params).find((name) => !want.names.includes(name));

@@ -14,6 +14,7 @@ test('a driver needs to be told the name of its node only', () => {
     token: '/var/run/secrets/oci-connector/token',
     management: '/run/oci-connector/management.sock',
     refreshMs: 300_000,
+    volumesBytes: 268_435_456,
     logLevel: 'info',
     isPretty: false,
   });
@@ -21,12 +22,12 @@ test('a driver needs to be told the name of its node only', () => {
 });
 
 test('each of it can be told, and a flag is more than the environment', () => {
-  const given = { kubeletRoot: '/data/kubelet', nodeName: 'n2', refreshSeconds: '60', management: '/tmp/m.sock' };
+  const given = { kubeletRoot: '/data/kubelet', nodeName: 'n2', refreshSeconds: '60', volumesMib: '64' };
   expect(read(given)).toMatchObject({
     kubeletRoot: '/data/kubelet',
     nodeName: 'n2',
     refreshMs: 60_000,
-    management: '/tmp/m.sock',
+    volumesBytes: 67_108_864,
   });
 });
 
@@ -43,6 +44,8 @@ test.each<[object, string]>([
   [{ management: '127.0.0.1:1' }, '--management'],
   [{ refreshSeconds: '9' }, '--refresh-seconds'],
   [{ refreshSeconds: '5m' }, '--refresh-seconds'],
+  [{ volumesMib: '15' }, '--volumes-mib'],
+  [{ volumesMib: '1GiB' }, '--volumes-mib'],
   [{ logLevel: 'loud' }, '--log-level'],
 ])('%j is refused by its name', (given, option) => {
   expect(() => read(given)).toThrow(UsageError);

@@ -80,7 +80,10 @@ requireMounts()('the driver of a node', () => {
     expect(await readFile(join(path, 'context.token'), 'utf8')).toBe(podToken);
     const config = JSON.parse(await readFile(join(path, 'config.json'), 'utf8'));
     expect(Object.keys(config.auths)).toEqual(['c-harbor.demo.svc.cluster.local']);
-    expect(await publish({ token: 'nobody', attributes })).toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await publish({ token: 'nobody', attributes })).toMatchObject({
+      code: 'ABORTED',
+      message: expect.stringMatching(/^UNAUTHENTICATED: /),
+    });
 
     const metrics = await callSocket(management, '/metrics');
     expect(metrics).toMatch(/^oci_connector_csi_publishes_total\{result="mounted"\} 1$/m);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { watch } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +82,17 @@ describe('a folder', () => {
       expect(await look()).toMatchObject({ files, folders: { length: 1 } });
       expect(await readdir(join(path, '..data'))).toHaveLength(2);
     }
+  });
+
+  test('takes the name from what goes before it removes the files', async () => {
+    const { path, write } = await openFolder();
+    await write({ a: '1' });
+    const before = await readlink(join(path, '..data'));
+    const seen: (string | null)[] = [];
+    const watcher = watch(path, (_, name) => void seen.push(name));
+    onTestFinished(() => watcher.close());
+    await write({ a: '2' });
+    await expect.poll(() => seen).toContain(`${before}.removed`);
   });
 
   test('shows whoever reads it in a loop whole files of one time, over 500 replacements', async () => {

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { asCsiError, CsiError, isRefusal } from '../../csi/errors.ts';
+import { asCsiError, CsiError, isRefusal, StillMounted } from '../../csi/errors.ts';
 import { ProxyError, type ProxyErrorCode } from '../../platform/errors.ts';
 
 test.each<[ProxyErrorCode, keyof typeof status, boolean]>([
@@ -24,6 +24,19 @@ test.each<[ProxyErrorCode, keyof typeof status, boolean]>([
   const error = new ProxyError(code, 'what to do');
   expect(asCsiError(error)).toMatchObject({ code: status[name], message: 'what to do' });
   expect(isRefusal(error)).toBe(refuses);
+});
+
+test.each<[keyof typeof status, keyof typeof status, string]>([
+  ['PERMISSION_DENIED', 'ABORTED', 'PERMISSION_DENIED: what to do; the volume stays mounted as it is'],
+  ['INTERNAL', 'ABORTED', 'INTERNAL: what to do; the volume stays mounted as it is'],
+  ['CANCELLED', 'CANCELLED', 'what to do'],
+  ['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED', 'what to do'],
+  ['RESOURCE_EXHAUSTED', 'RESOURCE_EXHAUSTED', 'what to do'],
+  ['ABORTED', 'ABORTED', 'what to do'],
+  ['UNAVAILABLE', 'UNAVAILABLE', 'what to do'],
+])('%s of a volume that is mounted is %s, after which the kubelet comes again', (reason, name, message) => {
+  const error = new StillMounted(new CsiError(status[reason], 'what to do'));
+  expect(asCsiError(error)).toMatchObject({ code: status[name], message, reason: { code: status[reason] } });
 });
 
 test('what nobody foresaw tells the kubelet nothing of itself', () => {

@@ -6,6 +6,7 @@ import { ProxyError } from '../../platform/errors.ts';
 import { publishRequest } from './support/kubelet.ts';
 import { requireMounts } from './support/require-mounts.ts';
 import { mountedBelow } from './support/scene.ts';
+import { refreshAfterMs } from './support/source.ts';
 import { ok, openVolume } from './support/volume.ts';
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o7777).toString(8);
@@ -83,6 +84,24 @@ requireMounts()('a driver that was killed', () => {
     ]);
     expect((await readdir(path)).filter((name) => name === '..0.old')).toEqual([]);
   });
+
+  test.each<[string, (file: string) => Promise<void>]>([
+    ['mode', (file) => chmod(file, 0o666)],
+    ['group', (file) => chown(file, 0, 1234)],
+  ])(
+    'leaves a file whose %s somebody changed: it is written anew, though its content is the same',
+    async (_, change) => {
+      await using volume = await openVolume();
+      const { scene, path, publish } = volume;
+      await publish();
+      await change(join(path, 'config.json'));
+      await scene.timers.advance(refreshAfterMs);
+      expect(await publish()).toMatchObject(ok);
+      expect(scene.results.at(-1)).toBe('refreshed');
+      expect(await modeOf(join(path, 'config.json'))).toBe('444');
+      expect((await stat(join(path, 'config.json'))).gid).toBe(0);
+    },
+  );
 
   test('leaves files whose owner or mode somebody changed: the next refresh writes them anew', async () => {
     await using volume = await openVolume();

@@ -6,13 +6,13 @@ import type { ConfigurationWant } from '../../connectors/configurations/protocol
 import { ProxyError, type ProxyErrorCode } from '../../platform/errors.ts';
 import { type PublishOptions, publishRequest, unpublishRequest } from './support/kubelet.ts';
 import { requireMounts } from './support/require-mounts.ts';
-import { openScene } from './support/scene.ts';
+import { openScene, type SceneOptions } from './support/scene.ts';
 import { refreshAfterMs, tokenLifeMs } from './support/source.ts';
 
 /** A volume that is mounted, and the kubelet's return to it. */
-async function openMounted() {
+async function openMounted(options: SceneOptions = {}) {
   const parts = new AsyncDisposableStack();
-  const scene = await openScene(parts);
+  const scene = await openScene(parts, options);
   const paths = { a: await scene.target('a'), b: await scene.target('b') };
   const publish = async (options: PublishOptions = {}, path = paths.a): Promise<string> => {
     const before = scene.results.length;
@@ -64,6 +64,7 @@ requireMounts()('the kubelet comes back every minute', () => {
 
   test.each<[string, PublishOptions]>([
     ['another want', { attributes: { connectors: 'demo/harbor', 'configuration.names': 'dockerd' } }],
+    ['another parameter', { attributes: { connectors: 'demo/harbor', 'configuration.params': '{"a":{"b":"c"}}' } }],
     ['another group', { group: '2000' }],
   ])('and %s is asked for', async (_, options) => {
     await using volume = await openMounted();
@@ -78,6 +79,36 @@ requireMounts()('the kubelet comes back every minute', () => {
     expect(await volume.publish({ token: 'first' })).toBe('fresh');
     expect(volume.scene.source.asked).toEqual([]);
     expect(volume.scene.driver.mountedVolumes).toBe(1);
+  });
+
+  test('and a token that ends before the centre wants to be asked again is asked for', async () => {
+    await using volume = await openMounted();
+    const { scene, paths, publish } = volume;
+    const { answer } = scene.source;
+    scene.source.answer = async (question, signal) => ({
+      ...(await answer(question, signal)),
+      refreshAfter: Number.MAX_SAFE_INTEGER,
+    });
+    expect(await publish({ token: 'other' }, paths.b)).toBe('mounted');
+    await scene.timers.advance(tokenLifeMs - 1);
+    expect(await publish({ token: 'other' }, paths.b)).toBe('fresh');
+    await scene.timers.advance(1);
+    expect(await publish({ token: 'other' }, paths.b)).toBe('refreshed');
+  });
+
+  test('and files that a writer left in the middle are not taken for those of before', async () => {
+    let isBroken = false;
+    await using volume = await openMounted({
+      settle: async () => {
+        if (isBroken) throw new Error('disk');
+      },
+    });
+    isBroken = true;
+    expect(await volume.publish({ token: 'second' })).toBe('ABORTED');
+    expect(await volume.token()).toBe('second');
+    isBroken = false;
+    expect(await volume.publish({ token: 'first' })).toBe('refreshed');
+    expect(await volume.token()).toBe('first');
   });
 
   test('and files that are mounted no more are mounted again', async () => {
@@ -125,6 +156,16 @@ requireMounts()('a connector that changes', () => {
     expect(scene.source.askedRevisions).toHaveLength(1);
   });
 
+  test('is noticed by a driver that was started anew, with the same token', async () => {
+    await using volume = await openMounted();
+    const { scene, publish } = volume;
+    await scene.restart();
+    expect(await publish({ token: 'first' })).toBe('fresh');
+    scene.source.revision = () => '2';
+    await scene.timers.advance(revisionsMs);
+    expect(await publish({ token: 'first' })).toBe('refreshed');
+  });
+
   test('is not noticed while nobody tells revisions, and files stay', async () => {
     await using volume = await openMounted();
     volume.scene.source.revisions = async () => {
@@ -139,7 +180,7 @@ requireMounts()('a connector that changes', () => {
     volume.scene.source.revision = () => '';
     await volume.scene.timers.advance(revisionsMs);
     volume.refuse('CONNECTOR_UNKNOWN');
-    expect(await volume.publish({ token: 'first' })).toBe('NOT_FOUND');
+    expect(await volume.publish({ token: 'first' })).toBe('ABORTED');
     expect(await volume.token()).toBe('first');
   });
 });
@@ -158,7 +199,7 @@ requireMounts()('while the centre is away', () => {
     await volume.scene.timers.advance(tokenLifeMs - 1);
     expect(await volume.publish({ token: 'second' })).toBe('kept');
     await volume.scene.timers.advance(1);
-    expect(await volume.publish({ token: 'second' })).toMatch(/^(?:UNAVAILABLE|RESOURCE_EXHAUSTED|INTERNAL)$/);
+    expect(await volume.publish({ token: 'second' })).toMatch(/^(?:UNAVAILABLE|RESOURCE_EXHAUSTED|ABORTED)$/);
     expect(await volume.token()).toBe('first');
   });
 
@@ -174,6 +215,61 @@ requireMounts()('while the centre is away', () => {
     await using volume = await openMounted();
     volume.refuse('CENTRE_UNREACHABLE');
     expect(await volume.publish({}, volume.paths.b)).toBe('UNAVAILABLE');
+  });
+
+  test.each<[string, PublishOptions]>([
+    ['connectors', { attributes: { connectors: 'demo/ghcr' } }],
+    ['parameters', { attributes: { connectors: 'demo/harbor', 'configuration.params': '{"a":{"b":"c"}}' } }],
+    ['group', { group: '2000' }],
+  ])('files of other %s are not good', async (_, options) => {
+    await using volume = await openMounted();
+    volume.refuse('CENTRE_UNREACHABLE');
+    expect(await volume.publish({ token: 'first', ...options })).toBe('UNAVAILABLE');
+  });
+
+  test('and answers nothing at all, the first who asked wait, and nobody after them', async () => {
+    await using volume = await openMounted();
+    const { scene, publish } = volume;
+    const paths = await Promise.all(Array.from({ length: 40 }, (_, at) => scene.target(`pod-${at}`)));
+    const publishAll = (token: string) =>
+      Promise.all(
+        paths.map(async (path) => (await scene.node.call('NodePublishVolume', publishRequest(path, { token }))).code),
+      );
+    expect(new Set(await publishAll('first'))).toEqual(new Set(['OK']));
+    scene.source.asked.length = 0;
+    scene.results.length = 0;
+    const { answer } = scene.source;
+    scene.source.answer = async (_, signal) => {
+      await once(signal, 'abort');
+      throw signal.reason;
+    };
+    const publishing = publishAll('second');
+    // Their turns, and the time of all that wait for theirs.
+    await expect.poll(() => scene.timers.waits.filter((ms) => ms === 30_000)).toHaveLength(40);
+    expect(scene.source.asked).toHaveLength(16);
+    await scene.timers.advance(30_000);
+    expect(new Set(await publishing)).toEqual(new Set(['OK']));
+    expect(scene.results).toEqual(paths.map(() => 'kept'));
+    expect(scene.source.asked).toHaveLength(16);
+    expect(await publish({ token: 'second' })).toBe('kept');
+    expect(scene.source.asked).toHaveLength(16);
+    // A pod without files is asked for all the same, and a good answer ends it.
+    scene.source.answer = answer;
+    expect(await publish({}, await scene.target('new'))).toBe('mounted');
+    expect(await publish({ token: 'second' })).toBe('refreshed');
+  });
+
+  test('it is asked again for good files after 5 seconds', async () => {
+    await using volume = await openMounted();
+    const { scene, publish, refuse } = volume;
+    const { answer } = scene.source;
+    refuse('CENTRE_UNREACHABLE');
+    expect(await publish({ token: 'second' })).toBe('kept');
+    scene.source.answer = answer;
+    await scene.timers.advance(4_999);
+    expect(await publish({ token: 'second' })).toBe('kept');
+    await scene.timers.advance(1);
+    expect(await publish({ token: 'second' })).toBe('refreshed');
   });
 
   test('a driver that was started anew keeps them too', async () => {
@@ -194,9 +290,16 @@ requireMounts()('a refusal', () => {
     ['CONFIGURATION_TOO_LARGE', 'RESOURCE_EXHAUSTED'],
   ])('%s is told, and files stay as they are', async (code, name) => {
     await using volume = await openMounted();
-    const { answer } = volume.scene.source;
+    const { scene, paths } = volume;
+    const { answer } = scene.source;
     volume.refuse(code);
-    expect(await volume.publish({ token: 'second' })).toBe(name);
+    // Final codes are for volumes that are not mounted: see StillMounted.
+    expect(await scene.node.call('NodePublishVolume', publishRequest(paths.a, { token: 'second' }))).toMatchObject(
+      name === 'RESOURCE_EXHAUSTED'
+        ? { code: name, message: 'no' }
+        : { code: 'ABORTED', message: `${name}: no; the volume stays mounted as it is` },
+    );
+    expect(scene.lines.map((line) => JSON.parse(line))).toMatchObject([{ code: name, reason: 'no' }]);
     expect(await volume.token()).toBe('first');
     volume.scene.source.answer = answer;
     expect(await volume.publish({ token: 'second' })).toBe('refreshed');

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstat, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -22,8 +23,15 @@ async function openRoot() {
       timers,
       nodeName: 'node-1',
       source: fakeSource({ now: timers.now }),
-      mounts: { at: async () => [], mount: async () => {}, resize: async () => {}, unmount: async () => {} },
+      mounts: {
+        all: async () => [],
+        at: async () => [],
+        mount: async () => {},
+        resize: async () => {},
+        unmount: async () => {},
+      },
       refreshMs: 300_000,
+      volumesBytes: 268_435_456,
       now: timers.now,
       random: () => 0.5,
       settle: async () => {},
@@ -113,6 +121,37 @@ test('a refusal of the kubelet is why the driver is not ready, and it offers its
   await expect.poll(() => inodeOf(registration)).not.toBe(before);
   await root.ask(registration, 'NotifyRegistrationStatus', { plugin_registered: true });
   expect(driver.problem).toBeUndefined();
+});
+
+test('a kubelet that asks and never says how it went is offered the driver again', async () => {
+  await using root = await openRoot();
+  const driver = await root.start();
+  const [registration] = root.sockets;
+  const before = await inodeOf(registration);
+  await root.ask(registration, 'GetInfo');
+  await root.timers.advance(59_999);
+  expect(await inodeOf(registration)).toBe(before);
+  await root.timers.advance(1);
+  await expect.poll(() => inodeOf(registration)).not.toBe(before);
+  const renewed = await inodeOf(registration);
+  await root.ask(registration, 'GetInfo');
+  await root.ask(registration, 'NotifyRegistrationStatus', { plugin_registered: true });
+  await root.timers.advance(3_600_000);
+  expect(await inodeOf(registration)).toBe(renewed);
+  expect(driver.problem).toBeUndefined();
+});
+
+test('who is connected to a socket that was made anew is sent to the new one', async () => {
+  await using root = await openRoot();
+  await root.start();
+  const [, csi] = root.sockets;
+  const session = connectHttp2('http://localhost', { createConnection: () => connect(csi) });
+  await once(session, 'remoteSettings');
+  const closed = once(session, 'close');
+  await rm(csi);
+  await root.timers.advance(1_000);
+  await closed;
+  expect(await root.ask(csi, 'Probe')).toMatchObject({ code: 'OK' });
 });
 
 test.each([0, 1])('a socket that somebody removes is there again (%i)', async (which) => {

@@ -60,6 +60,60 @@ test('more wants than fit into one question are asked for in several', async () 
   expect(watch.isCurrent('w1099', '2')).toBe(true);
 });
 
+test('a question has at most 128 KiB, unless one want alone has more', async () => {
+  const { watch, centre, asked } = open();
+  const sizes: number[] = [];
+  centre.revisions = async (wants) => {
+    sizes.push(Buffer.byteLength(JSON.stringify({ wants })));
+    return wants.map(() => '2');
+  };
+  const long = (at: number, bytes: number) => ({ ...wantOf(`c${at}`), names: ['x'.repeat(bytes)] });
+  for (let at = 0; at < 5; at += 1) watch.follow(`v${at}`, `w${at}`, long(at, 60_000), '1');
+  watch.follow('v5', 'w5', long(5, 200_000), '1');
+  watch.follow('v6', 'w6', wantOf('c6'), '1');
+  await watch.ask();
+  expect(asked).toEqual([2, 2, 1, 1, 1]);
+  expect(sizes.filter((size) => size > 131_072 + 16)).toHaveLength(1);
+  for (const at of [0, 4, 5, 6]) expect(watch.isCurrent(`w${at}`, '2')).toBe(true);
+});
+
+test('a question that is refused keeps nobody from the answers to the others', async () => {
+  const { watch, centre, outcomes } = open();
+  for (let at = 0; at < 1_100; at += 1) watch.follow(`v${at}`, `w${at}`, wantOf(`c${at}`), '1');
+  const refusal = new Error('too large');
+  centre.revisions = async (wants) => {
+    if (wants[0]?.connectors[0]?.name === 'c0') throw refusal;
+    return wants.map(() => '2');
+  };
+  await watch.ask();
+  expect(['w0', 'w512', 'w1099'].map((want) => watch.isCurrent(want, '2'))).toEqual([false, true, true]);
+  expect(outcomes).toEqual([refusal]);
+});
+
+test.each([
+  [0, [135, 10, 20, 40, 80, 135, 135], 135],
+  [1, [165, 20, 40, 80, 160, 165, 165], 165],
+])('a question that failed is asked again soon, and after each failure later (%d)', async (random, pauses, usual) => {
+  const { watch, timers, asked, centre } = open({ random });
+  watch.follow('a', 'A', wantOf('a'), '1');
+  const { revisions } = centre;
+  centre.revisions = async () => {
+    throw new Error('503');
+  };
+  watch.start();
+  for (const [at, seconds] of pauses.entries()) {
+    await timers.advance(seconds * 1_000 - 1);
+    expect(asked).toHaveLength(at);
+    await timers.advance(1);
+    expect(asked).toHaveLength(at + 1);
+  }
+  centre.revisions = revisions;
+  await timers.advance(usual * 1_000);
+  expect(watch.isCurrent('A', '1')).toBe(false);
+  expect(timers.waits).toEqual([usual * 1_000]);
+  await watch.close();
+});
+
 test('what was learnt while a question was under way is newer than its answer', async () => {
   const { watch, centre } = open();
   watch.follow('a', 'A', wantOf('a'), '1');

@@ -11,7 +11,7 @@ const canary = 'canary-3f9a1c';
 requireMounts()('the token of a pod', () => {
   test.each(['volume_context', 'secrets'] as const)('out of %s is in the files, and nowhere else', async (tokenIn) => {
     await using parts = new AsyncDisposableStack();
-    const { kubeletRoot, source, node, target, lines, results } = await openScene(parts);
+    const { kubeletRoot, source, node, target, lines, results, timers } = await openScene(parts);
     const path = await target('a');
     const answers: string[] = [];
     const call = async (method: string, request: object) => {
@@ -31,6 +31,8 @@ requireMounts()('the token of a pod', () => {
       throw new Error(`the centre said ${canary}`);
     };
     await publish(`${canary}-3`);
+    // A centre that was away is left alone for a moment.
+    await timers.advance(5_000);
     source.answer = () => {
       throw new ProxyError('CALLER_UNKNOWN', 'the token is not known', { cause: new Error('no') });
     };

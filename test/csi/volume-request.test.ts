@@ -33,6 +33,7 @@ describe('a volume', () => {
     expect(readVolumeRequest(requestOf({ attributes, group: '2000' }))).toEqual({
       volumeId: 'csi-0123456789abcdef',
       targetPath: target,
+      namespace: 'team',
       pod: 'team/app',
       token: 'pod-token',
       want: { connectors: [harbor], names: ['registry-config'], excluded: [], params: {} },
@@ -41,7 +42,11 @@ describe('a volume', () => {
   });
 
   test('has its token among the secrets where the cluster puts it there', () => {
-    expect(readVolumeRequest(requestOf({ token: 'secret-token', tokenIn: 'secrets' })).token).toBe('secret-token');
+    const request = requestOf({ token: 'secret-token', tokenIn: 'secrets' });
+    expect(readVolumeRequest(request).token).toBe('secret-token');
+    // Whoever wrote the pod may have written the attribute.
+    const { volume_context } = requestOf({ token: 'forged' });
+    expect(readVolumeRequest({ ...request, volume_context }).token).toBe('secret-token');
   });
 
   test.each<[string, Readonly<Record<string, string>>, object]>([
@@ -204,7 +209,7 @@ describe('a volume is refused', () => {
       'with a very long attribute',
       attributes({ 'configuration.names': 'x,'.repeat(40_000) }),
       'INVALID_ARGUMENT',
-      'longer than 65536',
+      'longer than 8192',
     ],
     [
       'with a file by path',

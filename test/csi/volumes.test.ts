@@ -75,6 +75,20 @@ requireMounts()('a volume', () => {
     expect(await publish({ token: 'third' })).toMatchObject(ok);
   });
 
+  test('grows with the number of its files, where there are bytes enough', async () => {
+    await using volume = await openVolume();
+    const { scene, path, publish } = volume;
+    const before = scene.source.answer;
+    const answer = (files: { name: string; content: string }[]) => {
+      scene.source.answer = async (question, signal) => ({ ...(await before(question, signal)), files });
+    };
+    answer([{ name: 'one', content: 'x'.repeat(1_000_000) }]);
+    expect(await publish()).toMatchObject(ok);
+    answer(Array.from({ length: 100 }, (_, at) => ({ name: `${at}`, content: '' })));
+    expect(await publish({ token: 'next' })).toMatchObject(ok);
+    expect((await readdir(path)).filter((name) => !name.startsWith('..'))).toHaveLength(100);
+  });
+
   test('is not there when the centre refuses, with its message for the pod', async () => {
     await using volume = await openVolume();
     const { scene, path, publish } = volume;

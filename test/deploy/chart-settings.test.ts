@@ -36,6 +36,7 @@ requireParts('helm')('settings of the chart', () => {
     [{ csi: { kubeletRoot: 'var/lib/kubelet' } }, /\/csi\/kubeletRoot/],
     [{ csi: { kubeletRoot: '/var/lib/kubelet/' } }, /\/csi\/kubeletRoot/],
     [{ csi: { refreshSeconds: 0 } }, /\/csi\/refreshSeconds/],
+    [{ csi: { volumesMiB: 8 } }, /\/csi\/volumesMiB/],
     [{ csi: { maxUnavailable: 0 } }, /\/csi\/maxUnavailable/],
   ])('refuses %j', async (values, message) => {
     const { code, stderr } = await templateChart(values);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { callerAudience } from '../../connectors/pull-identity.ts';
-import { TokenReviews } from '../../proxy/token-reviews.ts';
+import { TokenReviews, type TokenReviewsOptions } from '../../proxy/token-reviews.ts';
 import { agentName, makeClock } from './support/centre.ts';
 import { FakeApiServer, makeToken, nodeExtra } from './support/reviews.ts';
 
-function arrange(options: { askMs?: number; subjects?: readonly string[] } = {}) {
+function arrange(options: Pick<Partial<TokenReviewsOptions>, 'askMs' | 'subjects' | 'max' | 'acceptedMs'> = {}) {
   const api = new FakeApiServer();
   const clock = makeClock();
   const results: string[] = [];
@@ -101,6 +101,26 @@ describe('reviews', () => {
     await identify(token);
     expect(api.reviews).toHaveLength(1);
     expect(results).toEqual(['accepted']);
+  });
+
+  test('count for as long as is said, and no longer', async () => {
+    const { api, clock, identify, token } = arrange({ acceptedMs: 300_000 });
+    await identify(token);
+    clock.pass(299_000);
+    await identify(token);
+    expect(api.reviews).toHaveLength(1);
+    api.accounts.delete(token);
+    clock.pass(1_000);
+    expect(await identify(token)).toBeUndefined();
+  });
+
+  test.each([
+    [3, 1],
+    [2, 2],
+  ])('of %d tokens at most are remembered', async (max, count) => {
+    const { api, identify, token } = arrange({ max });
+    for (const each of [token, ...[1, 2].map(() => api.login({ username: 'other' })), token]) await identify(each);
+    expect(api.reviews.filter(({ spec }) => spec.token === token)).toHaveLength(count);
   });
 
   test('of a token that was refused are remembered for a shorter time', async () => {

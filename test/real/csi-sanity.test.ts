@@ -21,7 +21,7 @@ const notApplicable: readonly (readonly [RegExp, string])[] = [
 /** What the suite would run against the controller that this driver does not have. */
 const leftOut: readonly (readonly [RegExp, string])[] = [
   [/\[Controller Server\]/, 'volumes are made by no controller: they are inline volumes of pods'],
-  // test/csi/volumes.test.ts tells the same of an inline volume.
+  // test/csi/unpublish.test.ts tells the same of an inline volume.
   [/NodeUnpublishVolume should remove target path/, 'its volume has to come from a controller'],
 ];
 

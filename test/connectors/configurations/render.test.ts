@@ -179,6 +179,25 @@ describe("an administrator's class", () => {
     expect(filesOf(wantOf({ names: ['b', 'a'] }), documents)['f']).toBe('of a');
   });
 
+  test.each(['constructor', 'toString', 'hasOwnProperty'])(
+    'may call a configuration, and a parameter, %s: what is not given has its default',
+    (name) => {
+      // A function, as everything has one of that name, has a name itself.
+      const params = [
+        { name: 'name', default: 'of the class' },
+        { name, default: 'of the class' },
+      ];
+      const documents = ofClass({
+        name,
+        params,
+        data: { f: `{{ .configurations.name }}, {{ .configurations.${name} }}` },
+      });
+      expect(filesOf(wantOf({ names: [name] }), documents)['f']).toBe('of the class, of the class');
+      const given = wantOf({ names: [name], params: { [name]: { name: 'x' } } });
+      expect(filesOf(given, documents)['f']).toBe('x, of the class');
+    },
+  );
+
   test('is that of the first connector which has the configuration', () => {
     const own = connectorOf({ connectorClassName: 'own' }, { name: 'own' });
     const documents = [connectorOf(), own, classOf('own', { configurations: [{ name: 'mine', data: { f: 'x' } }] })];
@@ -218,6 +237,13 @@ describe('what is refused', () => {
       ofClass({ name: 'mine', params: [{ name: 'registry' }] }),
       'CONFIGURATION_INVALID',
       /"mine" needs parameter "registry"/,
+    ],
+    [
+      'a parameter that is missing, though everything has something of its name',
+      { names: ['mine'], params: { mine: {} } },
+      ofClass({ name: 'mine', params: [{ name: 'toString' }] }),
+      'CONFIGURATION_INVALID',
+      /"mine" needs parameter "toString"/,
     ],
     [
       'parameters of a configuration that is not wanted',
@@ -266,7 +292,7 @@ describe('what is refused', () => {
       { names: ['mine'] },
       ofClass({
         name: 'mine',
-        data: Object.fromEntries([1, 2, 3, 4, 5].map((at) => [`f${at}`, 'x'.repeat(250_000)])),
+        data: Object.fromEntries(Array.from({ length: 21 }, (_, at) => [`f${at}`, 'x'.repeat(50_000)])),
       }),
       'CONFIGURATION_TOO_LARGE',
       /of at most 1048576/,

@@ -45,6 +45,7 @@ await startDriver({
     },
   },
   refreshMs: 300_000,
+  volumesBytes: 268_435_456,
   timers: realTimers,
   now: Date.now,
   random: Math.random,

@@ -32,6 +32,8 @@ export interface Scene {
 export interface SceneOptions {
   /** In place of the real ones, made of those. */
   readonly mounts?: (real: Mounts) => Mounts;
+  readonly settle?: () => Promise<void>;
+  readonly volumesBytes?: number;
 }
 
 /** Epoch milliseconds at which the clock of a scene is 0. */
@@ -57,8 +59,9 @@ export async function openScene(parts: AsyncDisposableStack, options: SceneOptio
       nodeName: 'node-1',
       mounts: options.mounts?.(real) ?? real,
       refreshMs: 300_000,
+      volumesBytes: options.volumesBytes ?? 268_435_456,
       now,
-      settle: async () => {},
+      settle: options.settle ?? (async () => {}),
       random: () => 0.5,
       observer: { ...observed, ...recordInto(results, observed) },
     });

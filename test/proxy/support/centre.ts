@@ -5,6 +5,7 @@ import { connect as connectTls, createServer as createTlsServer, type TLSSocket 
 import type { Dispatcher } from 'undici';
 import { createCertificateAuthority, issueServerCertificate } from '../../../certs/authority.ts';
 import { buildCatalogue } from '../../../connectors/catalogue.ts';
+import { LastConfigurations } from '../../../connectors/configurations/last-configurations.ts';
 import { callerAudience } from '../../../connectors/pull-identity.ts';
 import type { Document } from '../../../connectors/schema.ts';
 import { LocalGrants } from '../../../credentials/local-grants.ts';
@@ -13,8 +14,8 @@ import { CentreClient } from '../../../platform/centre/client.ts';
 import { centreDispatcher } from '../../../platform/centre/dispatcher.ts';
 import { localAccess } from '../../../proxy/access.ts';
 import { AccessReviews } from '../../../proxy/access-reviews.ts';
-import { buildAgentApi } from '../../../proxy/agent-api.ts';
-import type { RenderedVolume } from '../../../proxy/agent-configurations.ts';
+import { agentReviews, buildAgentApi } from '../../../proxy/agent-api.ts';
+import { type RenderedVolume, volumeReviewsMax } from '../../../proxy/agent-configurations.ts';
 import { agentAudience } from '../../../proxy/agent-protocol.ts';
 import { CentralAccess } from '../../../proxy/central-access.ts';
 import { clusterCallers } from '../../../proxy/cluster-callers.ts';
@@ -90,9 +91,12 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
   const operations: Operation[] = [];
   const errors: unknown[] = [];
   const grants = new LocalGrants({ transports, now, onExchange: (_connector, result) => exchanges.push(result) });
-  const tokens = new TokenReviews({ client, audience: callerAudience, now });
-  const callers = clusterCallers({ tokens, access: new AccessReviews({ client, now }) });
-  const access = localAccess({ store, callers, grants });
+  const accessOf = (limits: { readonly max?: number } = {}) => {
+    const tokens = new TokenReviews({ ...limits, client, audience: callerAudience, now });
+    const callers = clusterCallers({ tokens, access: new AccessReviews({ ...limits, client, now }) });
+    return localAccess({ store, callers, grants });
+  };
+  const access = accessOf();
   const options = {
     access,
     transports,
@@ -104,13 +108,14 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
   const rendered: RenderedVolume[] = [];
   const api = buildAgentApi({
     access,
-    agents: new TokenReviews({ client, audience: agentAudience, now }),
+    agents: new TokenReviews({ ...agentReviews, client, now }),
     agentName,
     driver: {
       name: driverName,
       sources: {
         store,
-        access,
+        access: accessOf({ max: volumeReviewsMax }),
+        last: new LastConfigurations(),
         caBundle: () => serving.ca,
         clusterDomain: 'cluster.local',
         now,
