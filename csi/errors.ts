@@ -1,5 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import { ProxyError, type ProxyErrorCode } from '../platform/errors.ts';
+import { printable } from '../platform/printable.ts';
+
+/** gRPC carries messages in a header: one that is too long would end the connection. Events show no more than this. */
+const messageMax = 1_024;
 
 /** A refusal in the kubelet's terms. Its message is shown by `kubectl describe pod`: it holds no token. */
 export class CsiError extends Error {
@@ -73,7 +77,7 @@ export function asCsiError(error: unknown): CsiError {
   if (error instanceof CsiError) return error;
   if (error instanceof ProxyError) {
     const code = refusals[error.code] ?? troubles[error.code] ?? status.INTERNAL;
-    return new CsiError(code, error.message, { cause: error });
+    return new CsiError(code, printable(error.message, messageMax), { cause: error });
   }
   return new CsiError(status.INTERNAL, 'the driver failed; its log tells why', { cause: error });
 }

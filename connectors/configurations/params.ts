@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ProxyError } from '../../platform/errors.ts';
+import { printable } from '../../platform/printable.ts';
 import type { Configuration } from '../schema.ts';
 
 /** A declaration in a class; what else stands in it is for user interfaces. */
@@ -36,13 +37,15 @@ export function paramsOf(
   const unknown = Object.keys(given).find((name) => !names.includes(name));
   if (unknown !== undefined) {
     const known = names.length === 0 ? 'it has none' : `it has: ${names.join(', ')}`;
-    throw invalid(`configuration "${configuration.name}" has no parameter "${unknown}" (${known})`);
+    throw invalid(
+      `configuration "${configuration.name}" has no parameter "${printable(unknown, 80)}" (${printable(known, 1024)})`,
+    );
   }
   const values = declared.map(({ name, value }) => [name, Object.hasOwn(given, name) ? given[name] : value] as const);
   const missing = values.find(([, value]) => value === undefined);
   if (missing === undefined) return Object.fromEntries(values as [string, string][]);
   throw invalid(
-    `configuration "${configuration.name}" needs parameter "${missing[0]}": give it in configuration.params`,
+    `configuration "${configuration.name}" needs parameter "${printable(missing[0], 80)}": give it in configuration.params`,
   );
 }
 

@@ -4,7 +4,7 @@
  * who reads passes over fields that it does not know.
  */
 import { z } from 'zod';
-import { isConnectorName, isNamespaceName } from '../address.ts';
+import { type ConnectorKey, formatKey, isConnectorName, isNamespaceName } from '../address.ts';
 
 export const configurationsPath = '/v1/configurations';
 export const configurationRevisionsPath = '/v1/configurations/revisions';
@@ -26,10 +26,12 @@ const connectorKey = z.object({
   name: z.string().refine(isConnectorName),
 });
 
+const areDistinct = (keys: readonly ConnectorKey[]): boolean => new Set(keys.map(formatKey)).size === keys.length;
+
 /** What a volume is to hold. Equal wants are equal JSON, if their lists are. */
 export const configurationWant = z.object({
   /** The first is `.connector` of the templates. */
-  connectors: z.array(connectorKey).min(1).max(connectorsMax),
+  connectors: z.array(connectorKey).min(1).max(connectorsMax).refine(areDistinct),
   /** Configurations by name; files of later ones replace those of earlier ones. */
   names: z.array(z.string().min(1).max(253)).max(namesMax),
   /** Files to leave out. */

@@ -1,17 +1,20 @@
-import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { ProxyError, type ProxyErrorCode } from '../../platform/errors.ts';
+import { printable } from '../../platform/printable.ts';
 import { formatKey } from '../address.ts';
 import type { ConnectorDocuments } from '../catalogue.ts';
 import type { Configuration } from '../schema.ts';
 import { parseTemplate, type Template, TemplateError } from '../template/template.ts';
 import { builtinFiles } from './builtin-files.ts';
+import { digestOf, fingerprintOf, specLength } from './fingerprints.ts';
 import { paramsOf } from './params.ts';
 import { type ConfigurationWant, fileMax, filesMax, filesTotalMax, isFileName } from './protocol.ts';
 import { type ConfigurationContext, type TemplateConnector, templateConnector, templateData } from './template-data.ts';
 
 /** Changes when other files come of the same documents. */
 const renderVersion = 1;
+/** Of all connectors of a volume together: what templates are rendered with is copied for each volume. */
+const specsMax = 262_144;
 const templatesMax = 1_000;
 const templates = new LRUCache<string, Template>({ max: templatesMax, maxSize: 32 * 1024 * 1024 });
 
@@ -38,9 +41,14 @@ export function renderConfigurations(
   documents: readonly ConnectorDocuments[],
   context: ConfigurationContext,
 ): readonly ConfigurationFile[] {
+  const length = documents.reduce((sum, document) => sum + specLength(document), 0);
+  if (length > specsMax) throw tooLarge(`the specs of its connectors have ${length} characters of at most ${specsMax}`);
   const connectors = documents.map((document) => templateConnector(document, context.clusterDomain));
   const files = new Map(builtinFiles(connectors, context));
-  for (const chosen of chooseConfigurations(want, documents)) {
+  const all = chooseConfigurations(want, documents);
+  const count = all.reduce((sum, { configuration }) => sum + Object.keys(configuration.data ?? {}).length, files.size);
+  if (count > filesMax) throw tooLarge(`there would be ${count} files of at most ${filesMax}`);
+  for (const chosen of all) {
     for (const { name, content } of renderOne(chosen, want, connectors, context)) files.set(name, content);
   }
   for (const name of want.excluded) files.delete(name);
@@ -56,13 +64,8 @@ export function revisionOf(
   documents: readonly ConnectorDocuments[],
   { caBundle, clusterDomain }: Omit<ConfigurationContext, 'token'>,
 ): string {
-  const parts = documents.map(({ connector, connectorClass }) => [
-    templateConnector({ connector, connectorClass }, clusterDomain),
-    connectorClass.metadata.name,
-    connectorClass.spec.configurations?.filter(({ name }) => want.names.includes(name)),
-  ]);
-  const text = JSON.stringify([renderVersion, want, parts, caBundle]);
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+  const parts = documents.map((document) => fingerprintOf(document, want.names));
+  return digestOf(JSON.stringify([renderVersion, want, parts, clusterDomain, caBundle]));
 }
 
 /** That of the first connector whose class has it. */
@@ -78,11 +81,16 @@ function chooseConfigurations(want: ConfigurationWant, documents: readonly Conne
   const chosen = want.names.map((name) => {
     const found = findConfiguration(name, documents);
     if (found !== undefined) return found;
-    throw new ProxyError('CONFIGURATION_UNKNOWN', `there is no configuration "${name}": ${describeKnown(documents)}`);
+    throw new ProxyError(
+      'CONFIGURATION_UNKNOWN',
+      `there is no configuration "${printable(name, 80)}": ${printable(describeKnown(documents), 1024)}`,
+    );
   });
   const stray = Object.keys(want.params).find((name) => !want.names.includes(name));
   if (stray === undefined) return chosen;
-  throw refuse(`configuration.params names configuration "${stray}", which configuration.names does not`);
+  throw refuse(
+    `configuration.params names configuration "${printable(stray, 80)}", which configuration.names does not`,
+  );
 }
 
 function describeKnown(documents: readonly ConnectorDocuments[]): string {
@@ -105,7 +113,7 @@ function renderOne(
   const params = paramsOf(configuration, Object.hasOwn(want.params, name) ? want.params[name] : {});
   const variables = templateData(connectors, className, { [name]: params, ...params }, context);
   return Object.entries(data).map(([file, text]) => {
-    const where = `ConnectorClass "${className}", configuration "${name}", file "${file}"`;
+    const where = `ConnectorClass "${className}", configuration "${name}", file "${printable(file, 80)}"`;
     if (!isFileName(file)) {
       throw refuse(`${where}: that is no file name: write letters, digits, ".", "_" and "-", and no ".." before them`);
     }
@@ -138,7 +146,6 @@ function checked(files: readonly ConfigurationFile[]): readonly ConfigurationFil
     throw tooLarge(`file "${files[large]?.name}" would have ${sizes[large]} bytes of at most ${fileMax}`);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total > filesTotalMax) throw tooLarge(`the files would have ${total} bytes of at most ${filesTotalMax}`);
-  if (files.length > filesMax) throw tooLarge(`there would be ${files.length} files of at most ${filesMax}`);
   return files;
 }
 
@@ -152,7 +159,7 @@ const tooLarge = error('CONFIGURATION_TOO_LARGE');
 export function templateProblems(configurations: readonly Configuration[]): readonly string[] {
   return configurations.flatMap(({ name, data = {} }) =>
     Object.entries(data).flatMap(([file, text]) => {
-      const where = `configuration "${name}", file "${file}"`;
+      const where = `configuration "${name}", file "${printable(file, 80)}"`;
       if (!isFileName(file)) return [`${where}: that is no file name`];
       try {
         templateOf(text);

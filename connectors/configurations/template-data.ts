@@ -16,12 +16,8 @@ export interface ConfigurationContext {
 export interface TemplateConnector {
   readonly name: string;
   readonly namespace: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly annotations: Readonly<Record<string, string>>;
-  };
+  /** Without labels and annotations, which may be long and change for any reason. */
+  readonly metadata: { readonly name: string; readonly namespace: string };
   readonly spec: ConnectorDocuments['connector']['spec'];
   readonly status: { readonly proxyAddress: string };
 }
@@ -40,12 +36,12 @@ export function templateConnector(
   { connector, connectorClass }: ConnectorDocuments,
   clusterDomain: string,
 ): TemplateConnector {
-  const { name, namespace = 'default', labels = {}, annotations = {} } = connector.metadata;
+  const { name, namespace = 'default' } = connector.metadata;
   const proxyAddress = proxyUrl({ namespace, name }, proxyFormOf(connectorClass), clusterDomain);
   return {
     name,
     namespace,
-    metadata: { name, namespace, labels, annotations },
+    metadata: { name, namespace },
     spec: connector.spec,
     status: { proxyAddress },
   };

@@ -46,3 +46,9 @@ test('what nobody foresaw tells the kubelet nothing of itself', () => {
   expect(asCsiError(error)).toBe(error);
   expect(error).toBeInstanceOf(CsiError);
 });
+
+test('a message is never longer than a header of gRPC carries, nor made of what it does not', () => {
+  const { message } = asCsiError(new ProxyError('CONFIGURATION_INVALID', `a${'\n'}ä${'x'.repeat(300_000)}`));
+  expect(message).toMatch(/^a\?\?x+$/);
+  expect(message).toHaveLength(1_024);
+});
