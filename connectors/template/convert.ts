@@ -25,6 +25,8 @@ export function toInt(value: Value): bigint {
   const parts = integer.exec(value.replace(/\.0*$/, ''));
   if (parts === null) return 0n;
   const digits = (parts[2] ?? '').replaceAll('_', '');
+  // No int64 has more digits, and to read a million of them takes long.
+  if (digits.replace(/^0[xXbBoO]?0*/, '').length > 64) return 0n;
   const magnitude = BigInt(/^0[0-7]/.test(digits) ? `0o${digits}` : digits);
   const signed = parts[1] === '-' ? -magnitude : magnitude;
   return BigInt.asIntN(64, signed) === signed ? signed : 0n;
@@ -32,7 +34,8 @@ export function toInt(value: Value): bigint {
 
 const clamped = (value: number): bigint => (Math.abs(value) < 2 ** 63 ? BigInt(Math.trunc(value)) : -(2n ** 63n));
 
-const float = /^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
+// One possible end for each part, so that no text takes long.
+const float = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 
 /** spf13/cast's ToFloat64: what is no number is 0. */
 export function toFloat(value: Value): number {
@@ -40,4 +43,15 @@ export function toFloat(value: Value): number {
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'boolean') return value ? 1 : 0;
   return typeof value === 'string' && float.test(value) ? Number(value) : 0;
+}
+
+/** Go's strconv.Atoi without its error: what has no room is the nearest that has, and what is no number is 0. */
+export function atoi(text: string): bigint {
+  const parts = /^([+-]?)0*([0-9]*)$/.exec(text);
+  const [, sign = '', digits = ''] = parts ?? [];
+  if (parts === null || text.length === sign.length) return 0n;
+  const magnitude = digits.length > 19 ? 2n ** 64n : BigInt(digits);
+  const largest = 2n ** 63n;
+  if (sign === '-') return magnitude > largest ? -largest : -magnitude;
+  return magnitude >= largest ? largest - 1n : magnitude;
 }

@@ -1,22 +1,11 @@
-import { Budget, type Limits } from './budget.ts';
+import type { Budget } from './budget.ts';
 import { formatValue } from './format-value.ts';
 import { functionNamed } from './function-table.ts';
 import type { BranchNode, CommandNode, OperandNode, PipeNode, StatementNode, TemplateNode } from './nodes.ts';
 import type { ParsedTemplate } from './parser.ts';
 import type { ParameterType, TemplateFunction } from './signature.ts';
 import { Refusal } from './template-error.ts';
-import {
-  described,
-  fromData,
-  type GoMap,
-  int,
-  isList,
-  isNil,
-  isTrue,
-  sortedKeys,
-  typeName,
-  type Value,
-} from './values.ts';
+import { described, type GoMap, int, isList, isNil, isTrue, sortedKeys, typeName, type Value } from './values.ts';
 
 /** Levels of actions, parentheses and templates within each other while rendering. */
 const maxDepth = 500;
@@ -39,22 +28,22 @@ export class Evaluation {
   private values: Value[] = [];
   private depth = 0;
 
-  constructor(template: ParsedTemplate, limits: Limits) {
+  constructor(template: ParsedTemplate, budget: Budget) {
     this.template = template;
-    this.budget = new Budget(limits);
+    this.budget = budget;
   }
 
-  run(data: unknown): string {
-    const dot = fromData(data);
+  run(dot: Value): string {
     this.push('$', dot);
     this.statements(dot, this.template.root);
     return this.output;
   }
 
   private write(text: string): void {
-    if (this.output.length + text.length > this.budget.limits.maxLength) {
-      throw new Refusal(`the output is longer than ${this.budget.limits.maxLength} characters`);
+    if (this.output.length + text.length > this.budget.maxLength) {
+      throw new Refusal(`the output is longer than ${this.budget.maxLength} characters`);
     }
+    this.budget.spendReading(text.length);
     this.output += text;
   }
 
@@ -69,6 +58,8 @@ export class Evaluation {
   }
 
   private slotOf(name: string): number {
+    // Names may be as long as a template, and begin alike.
+    this.budget.spend(this.names.length / 16);
     const slot = this.names.lastIndexOf(name);
     if (slot === -1) throw new Refusal(`variable ${name} is not defined here`);
     return slot;
@@ -162,7 +153,8 @@ export class Evaluation {
     } else if (isList(value)) {
       for (const [index, element] of value.entries()) yield [int(index), element];
     } else {
-      for (const [key, element] of sortedKeys(value).map((key) => [key, value.get(key)] as const)) yield [key, element];
+      const sorted = sortedKeys(value, this.budget.spend);
+      for (const [key, element] of sorted.map((key) => [key, value.get(key)] as const)) yield [key, element];
     }
   }
 
@@ -195,6 +187,7 @@ export class Evaluation {
   private pipeline(dot: Value, pipe: PipeNode): Value {
     this.enter();
     let value: Final = absent;
+    this.budget.spend(pipe.commands.length);
     for (const command of pipe.commands) value = this.command(dot, command, value) ?? undefined;
     const result = value === absent ? undefined : value;
     for (const name of pipe.declared) {
@@ -228,6 +221,7 @@ export class Evaluation {
   }
 
   private fields(receiver: Value, names: readonly string[], hasArguments = false): Value {
+    this.budget.spend(names.length);
     let value = receiver;
     for (const name of names) {
       // A key that is missing has no fields, and that is no error; null has none, and it is.
@@ -272,7 +266,7 @@ export class Evaluation {
 
   private call(dot: Value, name: string, at: number, operands: readonly OperandNode[], final: Final): Value {
     const target = functionNamed(name);
-    this.budget.spend(1);
+    this.budget.spend(operands.length);
     this.checkCount(name, target, operands.length - (final === absent ? 1 : 0));
     if (name === 'and' || name === 'or') return this.shortCircuit(dot, name, operands, final);
     const values: Value[] = [];

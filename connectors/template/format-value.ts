@@ -1,7 +1,8 @@
 import type { Budget } from './budget.ts';
 import { shortestFloat } from './format-float.ts';
 import { Refusal } from './template-error.ts';
-import { isList, isNil, sortedKeys, type Value } from './values.ts';
+import { TextBuilder } from './text-builder.ts';
+import { type GoMap, isList, isNil, sortedKeys, type Value } from './values.ts';
 
 const maxDepth = 200;
 
@@ -17,19 +18,60 @@ export function formatScalar(value: Value): string {
 }
 
 /** Lists as `[a b]` and maps as `map[k:v]`, with the keys sorted; everything in them by `formatLeaf`. */
-export function formatNested(value: Value, budget: Budget, formatLeaf: (value: Value) => string, depth = 0): string {
+export function formatNested(value: Value, budget: Budget, formatLeaf: (value: Value) => string): string {
   if (isNil(value) || typeof value !== 'object') return formatLeaf(value);
-  if (depth > maxDepth) throw new Refusal(`a value has more than ${maxDepth} levels: does a map hold itself?`);
-  const format = (inner: Value): string => formatNested(inner, budget, formatLeaf, depth + 1);
-  const parts: string[] = [];
-  let length = 5;
-  const add = (part: string): void => {
-    length += part.length + 1;
-    budget.spend(1);
-    if (length > budget.limits.maxLength) budget.spendText(length);
-    parts.push(part);
-  };
-  if (isList(value)) for (const element of value) add(format(element));
-  else for (const key of sortedKeys(value)) add(`${formatLeaf(key)}:${format(value.get(key))}`);
-  return isList(value) ? `[${parts.join(' ')}]` : `map[${parts.join(' ')}]`;
+  const writer = new NestedWriter(budget, formatLeaf);
+  writer.add(value, 0);
+  return writer.text;
+}
+
+class NestedWriter {
+  private readonly budget: Budget;
+  private readonly builder: TextBuilder;
+  private readonly formatLeaf: (value: Value) => string;
+
+  constructor(budget: Budget, formatLeaf: (value: Value) => string) {
+    this.budget = budget;
+    this.builder = new TextBuilder(budget);
+    this.formatLeaf = formatLeaf;
+  }
+
+  get text(): string {
+    return this.builder.text;
+  }
+
+  add(value: Value, depth: number): void {
+    this.budget.spend(1);
+    if (isNil(value) || typeof value !== 'object') this.addLeaf(value);
+    else if (depth > maxDepth) throw new Refusal(`a value has more than ${maxDepth} levels: does a map hold itself?`);
+    else if (isList(value)) this.addList(value, depth);
+    else this.addMap(value, depth);
+  }
+
+  private addLeaf(leaf: Value): void {
+    if (typeof leaf === 'string') this.budget.spendReading(leaf.length);
+    this.builder.add(this.formatLeaf(leaf));
+  }
+
+  private addList(list: readonly Value[], depth: number): void {
+    let separator = '[';
+    for (const element of list) {
+      this.builder.add(separator);
+      separator = ' ';
+      this.add(element, depth + 1);
+    }
+    this.builder.add(list.length === 0 ? '[]' : ']');
+  }
+
+  private addMap(map: GoMap, depth: number): void {
+    let separator = 'map[';
+    for (const key of sortedKeys(map, this.budget.spend)) {
+      this.builder.add(separator);
+      separator = ' ';
+      this.addLeaf(key);
+      this.builder.add(':');
+      this.add(map.get(key), depth + 1);
+    }
+    this.builder.add(map.size === 0 ? 'map[]' : ']');
+  }
 }

@@ -57,6 +57,9 @@ const functions: ReadonlyMap<string, TemplateFunction> = new Map(
   Object.entries({ ...builtinFunctions, ...sprigFunctions }),
 );
 
+/** The names of all functions that there are. */
+export const functionNames: readonly string[] = [...functions.keys()];
+
 /** Throws a Refusal that says why there is no function of this name. */
 export function functionNamed(name: string): TemplateFunction {
   const found = functions.get(name);

@@ -3,6 +3,7 @@ import { formatValue } from './format-value.ts';
 import { sprintf } from './printf.ts';
 import { type FunctionTable, fixed, variadic } from './signature.ts';
 import { Refusal } from './template-error.ts';
+import { joinedTexts, TextBuilder } from './text-builder.ts';
 import { queryEscape } from './url.ts';
 import { compareText, described, int, isList, isNil, isTrue, nilList, type Value } from './values.ts';
 
@@ -62,13 +63,13 @@ function at(item: Value, key: Value): Value {
 
 /** Go's fmt.Sprint: a space between two values of which neither is a text. */
 function print(values: readonly Value[], budget: Budget): string {
-  let text = '';
+  const builder = new TextBuilder(budget);
   for (const [position, value] of values.entries()) {
     const isSpaced = position > 0 && typeof value !== 'string' && typeof values[position - 1] !== 'string';
-    text += `${isSpaced ? ' ' : ''}${formatValue(value, budget)}`;
-    if (text.length > budget.limits.maxLength) budget.spendText(text.length);
+    if (isSpaced) builder.add(' ');
+    builder.add(formatValue(value, budget));
   }
-  return text;
+  return builder.text;
 }
 
 /** What urlquery and html make a text of: as an action would write it. */
@@ -100,14 +101,16 @@ export const builtinFunctions: FunctionTable = {
   len: fixed(['value'], ([value]) => length(value)),
   index: variadic(['value'], 'value', ([item], keys) => index(item, keys)),
   print: variadic([], 'any', (_none, values, budget) => print(values, budget)),
-  println: variadic([], 'any', (_none, values, budget) => {
-    const texts = values.map((value) => formatValue(value, budget));
-    budget.spendText(texts.reduce((sum, text) => sum + text.length + 1, 1));
-    return `${texts.join(' ')}\n`;
-  }),
-  printf: variadic(['string'], 'any', ([format], values, budget) => sprintf(format, values, budget)),
-  urlquery: variadic([], 'any', (_none, values, budget) => queryEscape(shown(values, budget))),
-  html: variadic([], 'any', (_none, values, budget) =>
-    shown(values, budget).replace(/[\0"'&<>]/g, (found) => htmlEscapes[found] ?? found),
+  println: variadic(
+    [],
+    'any',
+    (_none, values, budget) => `${joinedTexts(values, ' ', budget, (value) => formatValue(value, budget))}\n`,
   ),
+  printf: variadic(['string'], 'any', ([format], values, budget) => sprintf(format, values, budget)),
+  urlquery: variadic([], 'any', (_none, values, budget) => queryEscape(shown(values, budget), budget)),
+  html: variadic([], 'any', (_none, values, budget) => {
+    const text = shown(values, budget);
+    budget.spendSlowReading(text.length);
+    return text.replace(/[\0"'&<>]/g, (found) => htmlEscapes[found] ?? found);
+  }),
 };

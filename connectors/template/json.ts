@@ -1,5 +1,6 @@
 import type { Budget } from './budget.ts';
 import { Refusal } from './template-error.ts';
+import { TextBuilder } from './text-builder.ts';
 import { type GoMap, isList, isNil, nilList, sortedKeys, type Value } from './values.ts';
 
 const maxDepth = 200;
@@ -13,36 +14,71 @@ export interface JsonStyle {
 
 /** A value as Go's encoding/json writes it: keys sorted. Undefined for what JSON has not (an infinite number). */
 export function toJson(value: Value, style: JsonStyle, budget: Budget): string | undefined {
-  let isWritable = true;
-  const write = (inner: Value, depth: number): string => {
-    budget.spend(1);
-    if (isNil(inner) || inner === nilList) return 'null';
-    if (typeof inner === 'string') return jsonText(inner, style);
-    if (typeof inner === 'number') {
-      isWritable &&= Number.isFinite(inner);
-      return Object.is(inner, -0) ? '-0' : String(inner);
-    }
-    if (typeof inner !== 'object') return String(inner);
-    if (depth >= maxDepth)
-      throw new Refusal(`the value for JSON has more than ${maxDepth} levels: does a map hold itself?`);
-    const parts = isList(inner)
-      ? inner.map((element) => write(element, depth + 1))
-      : sortedKeys(inner).map(
-          (key) => `${jsonText(key, style)}:${style.indent > 0 ? ' ' : ''}${write(inner.get(key), depth + 1)}`,
-        );
-    const text = jsonGroup(parts, isList(inner) ? '[]' : '{}', style.indent, depth);
-    budget.spendText(text.length);
-    return text;
-  };
-  const text = write(value, 0);
-  return isWritable ? text : undefined;
+  const writer = new JsonWriter(style, budget);
+  writer.write(value, 0);
+  return writer.text;
 }
 
-function jsonGroup(parts: readonly string[], brackets: '[]' | '{}', indent: number, depth: number): string {
-  const [open, close] = brackets;
-  if (indent === 0 || parts.length === 0) return `${open}${parts.join(',')}${close}`;
-  const inner = `\n${' '.repeat(indent * (depth + 1))}`;
-  return `${open}${inner}${parts.join(`,${inner}`)}\n${' '.repeat(indent * depth)}${close}`;
+class JsonWriter {
+  private readonly style: JsonStyle;
+  private readonly budget: Budget;
+  private readonly builder: TextBuilder;
+  private isWritable = true;
+
+  constructor(style: JsonStyle, budget: Budget) {
+    this.style = style;
+    this.budget = budget;
+    this.builder = new TextBuilder(budget);
+  }
+
+  get text(): string | undefined {
+    return this.isWritable ? this.builder.text : undefined;
+  }
+
+  write(value: Value, depth: number): void {
+    this.budget.spend(1);
+    if (isNil(value) || value === nilList) this.builder.add('null');
+    else if (typeof value === 'string') this.writeText(value);
+    else if (typeof value === 'object') this.writeGroup(value, depth);
+    else {
+      if (typeof value === 'number') this.isWritable &&= Number.isFinite(value);
+      this.builder.add(Object.is(value, -0) ? '-0' : String(value));
+    }
+  }
+
+  private writeText(text: string): void {
+    this.budget.spendReading(text.length);
+    this.builder.add(jsonText(text, this.style));
+  }
+
+  private writeGroup(group: readonly Value[] | GoMap, depth: number): void {
+    if (depth >= maxDepth) {
+      throw new Refusal(`the value for JSON has more than ${maxDepth} levels: does a map hold itself?`);
+    }
+    const { builder, style } = this;
+    const lineBreak = (levels: number): string => (style.indent > 0 ? `\n${' '.repeat(style.indent * levels)}` : '');
+    let separator = lineBreak(depth + 1);
+    const next = (): void => {
+      builder.add(separator);
+      separator = `,${lineBreak(depth + 1)}`;
+    };
+    builder.add(isList(group) ? '[' : '{');
+    if (isList(group)) {
+      for (const element of group) {
+        next();
+        this.write(element, depth + 1);
+      }
+    } else {
+      for (const key of sortedKeys(group, this.budget.spend)) {
+        next();
+        this.writeText(key);
+        builder.add(style.indent > 0 ? ': ' : ':');
+        this.write(group.get(key), depth + 1);
+      }
+    }
+    if ((isList(group) ? group.length : group.size) > 0) builder.add(lineBreak(depth));
+    builder.add(isList(group) ? ']' : '}');
+  }
 }
 
 const escapeCharacter = (found: string): string => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`;
@@ -56,6 +92,7 @@ function jsonText(text: string, { isHtmlSafe }: JsonStyle): string {
 
 /** What Go reads from JSON: every number is a float64. Undefined where the text is no JSON. */
 export function fromJson(text: string, budget: Budget): Value | undefined {
+  budget.spendSlowReading(text.length);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -72,6 +109,7 @@ function jsonValue(parsed: unknown, budget: Budget, depth: number): Value {
   if (typeof parsed === 'number' || typeof parsed === 'boolean') return parsed;
   if (typeof parsed !== 'object' || parsed === null) return null;
   if (Array.isArray(parsed)) return parsed.map((element) => jsonValue(element, budget, depth + 1));
+  budget.spend(2);
   const map: GoMap = new Map();
   for (const [key, element] of Object.entries(parsed))
     map.set(key.toWellFormed(), jsonValue(element, budget, depth + 1));

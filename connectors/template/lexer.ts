@@ -28,6 +28,7 @@ const keywords = [
   ...(['if', 'nil', 'range', 'template', 'with'] as const),
 ] as const;
 type Keyword = (typeof keywords)[number];
+const keywordNames: ReadonlySet<string> = new Set(keywords);
 
 /** `text` of an error is its message; `at` is the offset in the template. */
 export interface Token {
@@ -47,7 +48,8 @@ const character = /'(?:[^'\\\n]|\\[^\n])*'/y;
 const trimStart = /^-[ \t\r\n]/;
 const trimEnd = /^[ \t\r\n]-\}\}/;
 
-const isKeyword = (text: string): text is Keyword => (keywords as readonly string[]).includes(text);
+const isSpace = (unit: string): boolean => unit === ' ' || unit === '\n' || unit === '\t' || unit === '\r';
+const isKeyword = (text: string): text is Keyword => keywordNames.has(text);
 
 /** Cuts a template into tokens as text/template does. Always ends with `end of template` or `error`. */
 export function tokenize(text: string): readonly Token[] {
@@ -95,7 +97,7 @@ class Lexer {
     }
     const isTrimmed = trimStart.test(this.text.slice(open + 2, open + 4));
     let end = open;
-    if (isTrimmed) while (end > this.at && ' \t\r\n'.includes(this.text.charAt(end - 1))) end--;
+    if (isTrimmed) while (end > this.at && isSpace(this.text.charAt(end - 1))) end--;
     if (end > this.at) this.emit('text', end);
     this.at = open;
     const inside = open + (isTrimmed ? 4 : 2);
@@ -108,14 +110,16 @@ class Lexer {
 
   private lexComment(start: number): boolean {
     const end = this.text.indexOf('*/', start + 2);
-    if (end === -1) return this.fail('the comment has no end: write {{/* … */}}');
+    if (end === -1) return this.fail('the comment has no end: write {{/* ... */}}');
     this.at = end + 2;
     if (!this.isAtClose()) return this.fail('nothing may stand between */ and }}');
     return this.lexClose(false);
   }
 
   private isAtClose(at = this.at): boolean {
-    return this.text.startsWith('}}', at) || trimEnd.test(this.text.slice(at, at + 4));
+    const first = this.text.charAt(at);
+    if (first === '}') return this.text.startsWith('}}', at);
+    return isSpace(first) && trimEnd.test(this.text.slice(at, at + 4));
   }
 
   private lexClose(isToken = true): boolean {
@@ -140,7 +144,7 @@ class Lexer {
   private lexInside(): boolean {
     const first = this.text.charAt(this.at);
     const next = this.text.charAt(this.at + 1);
-    if (' \t\r\n'.includes(first)) return this.lexSpace();
+    if (isSpace(first)) return this.lexSpace();
     if (first === '"') return this.lexDelimited('string', quoted, 'the string is not closed in its line');
     if (first === "'") return this.lexDelimited('character', character, 'the character is not closed in its line');
     if (first === '`') return this.lexRaw();
@@ -171,7 +175,7 @@ class Lexer {
   private lexSpace(): boolean {
     let end = this.at + this.match(spaces).length;
     // The last space belongs to the trim marker, as in ` -}}`.
-    if (trimEnd.test(this.text.slice(end - 1, end + 3))) end--;
+    if (this.text.charAt(end) === '-' && trimEnd.test(this.text.slice(end - 1, end + 3))) end--;
     return end === this.at ? true : this.emit('space', end);
   }
 
@@ -186,7 +190,9 @@ class Lexer {
   }
 
   private isTerminated(at: number): boolean {
-    return at >= this.text.length || ' \t\r\n.,|:)('.includes(this.text.charAt(at)) || this.text.startsWith('}}', at);
+    if (at >= this.text.length) return true;
+    const first = this.text.charAt(at);
+    return first === '}' ? this.text.startsWith('}}', at) : ' \t\r\n.,|:)('.includes(first);
   }
 
   private failCharacter(at: number): false {

@@ -39,6 +39,9 @@ export function characterNode(literal: string, at: number): NumberNode {
   return { kind: 'number', at, text: literal, value: BigInt(code), int: BigInt(code), float: code };
 }
 
+/** More digits than any number has, and few enough to be read at once. */
+const maxNumberLength = 1024;
+
 const integer =
   /^([+-]?)(0[xX]_?[0-9a-fA-F](?:_?[0-9a-fA-F])*|0[bB]_?[01](?:_?[01])*|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)$/;
 const decimal =
@@ -46,6 +49,7 @@ const decimal =
 
 /** Reads a number literal of Go. Throws a Refusal for what is none, or has no room in 64 bits. */
 export function numberNode(text: string, at: number): NumberNode {
+  if (text.length > maxNumberLength) throw new Refusal(`a number has more than ${maxNumberLength} characters`);
   const parts = integer.exec(text);
   if (parts !== null) {
     const value = integerOf(parts[1] === '-', (parts[2] ?? '').replaceAll('_', ''));

@@ -5,12 +5,16 @@ import { placeOf, Refusal, TemplateError } from './template-error.ts';
 
 /** Deeper than any template that somebody wrote, and far from the end of the stack. */
 const maxNesting = 200;
-const maxVariables = 1000;
+const maxVariables = 256;
+/** What a parsed template takes in memory grows with its nodes: this is a few megabytes. */
+const maxNodes = 32_768;
 
 export interface ParsedTemplate {
   readonly root: readonly StatementNode[];
   /** What `define` and `block` define, and the template itself, by name. */
   readonly definitions: ReadonlyMap<string, readonly StatementNode[]>;
+  /** Statements, pipelines, commands, operands and the names of fields in them. */
+  readonly nodeCount: number;
 }
 
 /** Throws a Refusal that says why there is no function of this name. */
@@ -35,6 +39,8 @@ class Parser {
   private readonly tokens: readonly Token[];
   private readonly checkFunction: CheckFunction;
   private readonly definitions = new Map<string, readonly StatementNode[]>();
+  private readonly emptyDefinitions = new Set<string>();
+  private nodeCount = 0;
   private next = 0;
   private nesting = 0;
   private rangeDepth = 0;
@@ -55,7 +61,14 @@ class Parser {
     const { body, end } = this.list(true);
     if (end.kind !== 'end of template') throw this.unexpected(end.token, 'a place where nothing is open');
     this.define(name, body);
-    return { root: this.definitions.get(name) ?? body, definitions: this.definitions };
+    const { definitions, nodeCount } = this;
+    return { root: definitions.get(name) ?? body, definitions, nodeCount };
+  }
+
+  private countNodes(count: number): void {
+    this.nodeCount += count;
+    if (this.nodeCount > maxNodes)
+      throw new Refusal(`the template has more than ${maxNodes} parts: split it into files`);
   }
 
   private token(index: number): Token {
@@ -112,6 +125,7 @@ class Parser {
     for (;;) {
       const token = this.takeNonSpace();
       if (token.kind === 'end of template') return { body, end: { kind: token.kind, token } };
+      this.countNodes(1);
       if (token.kind === 'text') {
         body.push({ kind: 'text', at: token.at, text: token.text });
         continue;
@@ -204,11 +218,12 @@ class Parser {
   }
 
   private define(name: string, body: readonly StatementNode[]): void {
-    const isEmpty = (nodes: readonly StatementNode[]): boolean =>
-      nodes.every((node) => node.kind === 'text' && node.text.trim() === '');
-    const before = this.definitions.get(name);
-    if (before === undefined || isEmpty(before)) this.definitions.set(name, body);
-    else if (!isEmpty(body)) throw new Refusal(`template ${JSON.stringify(name)} is defined twice`);
+    const isEmpty = body.every((node) => node.kind === 'text' && node.text.trim() === '');
+    if (!this.definitions.has(name) || this.emptyDefinitions.has(name)) this.definitions.set(name, body);
+    else if (!isEmpty) throw new Refusal(`template ${JSON.stringify(name)} is defined twice`);
+    else return;
+    if (isEmpty) this.emptyDefinitions.add(name);
+    else this.emptyDefinitions.delete(name);
   }
 
   private notClosed(kind: string, opener: Token, { kind: found, token }: ListEnd): Refusal {
@@ -245,6 +260,7 @@ class Parser {
   }
 
   private pipeline(context: string, end: 'close' | 'right paren'): PipeNode {
+    this.countNodes(1);
     const { at } = this.peekNonSpace();
     const { declared, isAssignment } = this.declarations(context);
     const commands: CommandNode[] = [];
@@ -281,18 +297,22 @@ class Parser {
         throw new Refusal(`${context} cannot declare more than ${context === '{{range}}' ? 'two' : 'one'} variables`);
       }
       if (!['variable', 'close', 'right paren'].includes(this.peekNonSpace().kind)) {
-        throw new Refusal('{{range}} wants a variable after the comma: {{range $key, $value := …}}');
+        throw new Refusal('{{range}} wants a variable after the comma: {{range $key, $value := ...}}');
       }
     }
   }
 
   private command(stage: number, context: string): CommandNode {
+    this.countNodes(1);
     const { at, kind } = this.peekNonSpace();
     const operands: OperandNode[] = [];
     for (;;) {
       this.skipSpace();
       const operand = this.operand();
-      if (operand !== undefined) operands.push(operand);
+      if (operand !== undefined) {
+        this.countNodes(1);
+        operands.push(operand);
+      }
       const token = this.take();
       if (token.kind === 'space') continue;
       if (token.kind === 'close' || token.kind === 'right paren') this.next--;
@@ -313,6 +333,7 @@ class Parser {
     const { at } = this.peek();
     const names: string[] = [];
     while (this.peek().kind === 'field') names.push(this.take().text.slice(1));
+    this.countNodes(names.length);
     if (term.kind === 'field') return { ...term, names: [...term.names, ...names] };
     if (term.kind === 'variable') return { ...term, names: [...term.names, ...names] };
     if (['bool', 'string', 'number', 'nil', 'dot'].includes(term.kind)) {

@@ -3,6 +3,7 @@ import { exponentialFloat, fixedFloat, generalFloat } from './format-float.ts';
 import { formatNested, formatValue } from './format-value.ts';
 import { goQuote } from './quote.ts';
 import { Refusal } from './template-error.ts';
+import { joinedTexts, TextBuilder } from './text-builder.ts';
 import { isNil, typeName, type Value } from './values.ts';
 
 interface Directive {
@@ -19,37 +20,48 @@ interface Directive {
 // One possible end for each part, so that no text takes long.
 const directive = /%([-+# 0]*)(\*|[0-9]+)?(?:\.(?=.)(\*|[0-9]+)?|())(.)?/gsu;
 const maxWidth = 1_000_000;
+const directiveSteps = 4;
+/** The digits of a float64 are reckoned with whole numbers of a thousand bits. */
+const floatSteps = 8;
 
 /** Go's fmt.Sprintf for the verbs v T t d b o O x X c q U e E f F g G s. Argument indexes (`%[1]d`) are refused. */
 export function sprintf(format: string, values: readonly Value[], budget: Budget): string {
   let next = 0;
-  let length = 0;
-  const count = (text: string): string => {
-    length += text.length;
-    if (length > budget.limits.maxLength) budget.spendText(length);
-    return text;
-  };
+  let copied = 0;
+  const builder = new TextBuilder(budget);
   const amount = (text: string | undefined): number | undefined | 'bad' => {
     if (text !== '*') return text === undefined ? undefined : Math.min(Number(text), maxWidth + 1);
     const value = values[next++];
     return typeof value === 'bigint' && value <= maxWidth && value >= -maxWidth ? Number(value) : 'bad';
   };
-  const replaced = format.replace(directive, (_found, flags: string, widthText, precisionText, noDot, verb) => {
+  for (const match of format.matchAll(directive)) {
+    const [found, flags = '', widthText, precisionText, noDot, verb] = match;
+    budget.spend(directiveSteps);
+    builder.add(format.slice(copied, match.index));
+    copied = match.index + found.length;
     const isDotted = noDot === undefined;
     const width = amount(widthText);
     const precision = isDotted ? amount(precisionText ?? '0') : undefined;
     const complaint = `${width === 'bad' ? '%!(BADWIDTH)' : ''}${precision === 'bad' || Number(precision) < 0 ? '%!(BADPREC)' : ''}`;
-    if (verb === undefined) return count(`${complaint}%!(NOVERB)`);
-    if (verb === '%') return '%';
     if (verb === '[') throw new Refusal('printf does not take argument indexes as %[1]s: give the argument twice');
-    if (next >= values.length) return count(`${complaint}%!${verb}(MISSING)`);
-    const parsed = parsedDirective(verb, flags, width, precision);
-    return count(complaint + formatted(values[next++], parsed, budget));
-  });
-  const extra = values
-    .slice(next)
-    .map((value) => `${typeName(value)}${isNil(value) ? '' : `=${formatValue(value, budget)}`}`);
-  return extra.length === 0 ? replaced : `${replaced}%!(EXTRA ${extra.join(', ')})`;
+    if (verb === undefined) builder.add(`${complaint}%!(NOVERB)`);
+    else if (verb === '%') builder.add('%');
+    else if (next >= values.length) builder.add(`${complaint}%!${verb}(MISSING)`);
+    else {
+      const parsed = parsedDirective(verb, flags, width, precision);
+      builder.add(complaint + formatted(values[next++], parsed, budget));
+    }
+  }
+  builder.add(format.slice(copied));
+  if (next >= values.length) return builder.text;
+  const extra = joinedTexts(
+    values.slice(next),
+    ', ',
+    budget,
+    (value) => `${typeName(value)}${isNil(value) ? '' : `=${formatValue(value, budget)}`}`,
+  );
+  builder.add(`%!(EXTRA ${extra})`);
+  return builder.text;
 }
 
 function parsedDirective(
@@ -80,25 +92,29 @@ function formatted(value: Value, directive: Directive, budget: Budget): string {
   if (hasSharp && 'OU'.includes(verb)) throw new Refusal(`printf does not take %#${verb}: write %${verb}`);
   if (verb === 'T') return padded(cutTo(precision, typeName(value)), directive);
   if (isNil(value)) return verb === 'v' ? padded('<nil>', directive) : `%!${verb}(<nil>)`;
-  return formatNested(value, budget, (leaf) => formatLeaf(leaf, directive));
+  return formatNested(value, budget, (leaf) => formatLeaf(leaf, directive, budget));
 }
 
-function formatLeaf(value: Value, directive: Directive): string {
+function formatLeaf(value: Value, directive: Directive, budget: Budget): string {
   // Within a list or map Go writes every nil alike.
   if (isNil(value)) return '<nil>';
   const plain = { ...directive, verb: 'v' };
-  return formatOf(value, directive) ?? `%!${directive.verb}(${typeName(value)}=${formatOf(value, plain) ?? ''})`;
+  return (
+    formatOf(value, directive, budget) ??
+    `%!${directive.verb}(${typeName(value)}=${formatOf(value, plain, budget) ?? ''})`
+  );
 }
 
-function formatOf(value: Value, directive: Directive): string | undefined {
+function formatOf(value: Value, directive: Directive, budget: Budget): string | undefined {
   switch (typeof value) {
     case 'string':
-      return formatText(value, directive);
+      return formatText(value, directive, budget);
     case 'boolean':
       return 'tv'.includes(directive.verb) ? padded(String(value), directive) : undefined;
     case 'bigint':
-      return formatInteger(value, directive);
+      return formatInteger(value, directive, budget);
     case 'number':
+      budget.spend(floatSteps + (directive.precision ?? 0) / 8);
       return formatFloat(value, directive);
     default:
       return undefined;
@@ -119,13 +135,19 @@ function padded(text: string, { width = 0, isLeft, hasZero }: Directive): string
   return (hasZero ? '0' : ' ').repeat(missing) + text;
 }
 
-const cutTo = (count: number | undefined, text: string): string =>
-  count === undefined ? text : [...text].slice(0, count).join('');
+function cutTo(count: number | undefined, text: string): string {
+  if (count === undefined || text.length <= count) return text;
+  let at = 0;
+  for (let left = count; left > 0 && at < text.length; left--) at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+  return text.slice(0, at);
+}
 
-function formatText(value: string, directive: Directive): string | undefined {
+function formatText(value: string, directive: Directive, budget: Budget): string | undefined {
   const { precision, verb, hasSharp, hasSpace } = directive;
   if (verb === 'x' || verb === 'X') {
     const bytes = Buffer.from(value).subarray(0, precision);
+    budget.checkLength(bytes.length * (hasSpace ? 3 : 2));
+    budget.spendSlowReading(bytes.length);
     const hex = verb === 'x' ? bytes.toString('hex') : bytes.toString('hex').toUpperCase();
     const prefix = hasSharp && hex !== '' ? `0${verb}` : '';
     const parts = hasSpace ? (hex.match(/../g) ?? []) : [hex];
@@ -134,7 +156,10 @@ function formatText(value: string, directive: Directive): string | undefined {
   const text = cutTo(precision, value);
   if (verb === 'v' || verb === 's') return padded(text, directive);
   if (verb !== 'q') return undefined;
-  return padded(hasSharp && isRawQuotable(text) ? `\`${text}\`` : goQuote(text, '"', directive.hasPlus), directive);
+  return padded(
+    hasSharp && isRawQuotable(text) ? `\`${text}\`` : goQuote(text, budget, '"', directive.hasPlus),
+    directive,
+  );
 }
 
 // As strconv.CanBackquote.
@@ -142,14 +167,14 @@ const isRawQuotable = (text: string): boolean => !/[\0-\x08\x0a-\x1f`\x7f\ufeff]
 
 const radixes: Readonly<Record<string, number>> = { v: 10, d: 10, b: 2, o: 8, O: 8, x: 16, X: 16 };
 
-function formatInteger(value: bigint, directive: Directive): string | undefined {
+function formatInteger(value: bigint, directive: Directive, budget: Budget): string | undefined {
   const { verb } = directive;
   const radix = radixes[verb];
   if (radix !== undefined) return paddedInteger(value, radix, directive);
   const isCharacter = value >= 0n && value <= 0x10ffffn && (value < 0xd800n || value > 0xdfffn);
   const text = isCharacter ? String.fromCodePoint(Number(value)) : '\ufffd';
   if (verb === 'c') return padded(text, directive);
-  if (verb === 'q') return padded(goQuote(text, "'", directive.hasPlus), directive);
+  if (verb === 'q') return padded(goQuote(text, budget, "'", directive.hasPlus), directive);
   if (verb === 'U')
     return padded(`U+${BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(4, '0')}`, {
       ...directive,

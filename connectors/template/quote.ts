@@ -1,3 +1,5 @@
+import type { Budget } from './budget.ts';
+
 const escapes: ReadonlyMap<string, string> = new Map([
   ...([['\x07', '\\a'] as const, ['\b', '\\b'] as const, ['\f', '\\f'] as const, ['\n', '\\n'] as const] as const),
   ...([['\r', '\\r'] as const, ['\t', '\\t'] as const, ['\v', '\\v'] as const, ['\\', '\\\\'] as const] as const),
@@ -8,7 +10,8 @@ const special = /["'\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
 const specialOrForeign = /["'\\]|[^ -~]/gu;
 
 /** A text between quotes with Go's escapes, as `%q` and strconv.Quote write it; `isAscii` escapes all beyond ASCII. */
-export function goQuote(text: string, quote: '"' | "'" = '"', isAscii = false): string {
+export function goQuote(text: string, budget: Budget, quote: '"' | "'" = '"', isAscii = false): string {
+  budget.spendSlowReading(text.length);
   const inside = text
     .toWellFormed()
     .replace(isAscii ? specialOrForeign : special, (found) => escapeCharacter(found, quote));

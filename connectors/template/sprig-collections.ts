@@ -3,7 +3,6 @@ import { toInt, toText, toTexts } from './convert.ts';
 import { type FunctionTable, fixed, type TemplateFunction, variadic } from './signature.ts';
 import { Refusal } from './template-error.ts';
 import {
-  compareText,
   described,
   type GoMap,
   isDeepEqual,
@@ -11,7 +10,10 @@ import {
   isNil,
   isTrue,
   nilList,
+  sliced,
   sortedKeys,
+  sortTexts,
+  typedList,
   type Value,
 } from './values.ts';
 
@@ -54,10 +56,11 @@ function sliceList(list: readonly Value[], bounds: readonly Value[]): Value {
   const end = bounds.length > 1 ? Number(toInt(bounds[1])) : list.length;
   if (start < 0 || start > end || end > list.length)
     throw new Refusal(`there is no slice ${start} to ${end} of ${list.length} elements`);
-  return list.slice(start, end);
+  return sliced(list, start, end);
 }
 
 function dict(values: readonly Value[], budget: Budget): GoMap {
+  budget.spend(2);
   const map: GoMap = new Map();
   for (let at = 0; at < values.length; at += 2) {
     map.set(toText(values[at], budget), at + 1 < values.length ? values[at + 1] : '');
@@ -104,22 +107,20 @@ export const listFunctions: FunctionTable = {
     variadic(['any'], 'any', ([list], bounds, budget) => sliceList(listOf(list, 'slice', budget), bounds)),
   ),
   concat: variadic([], 'any', (_none, lists, budget) => {
+    // Each is paid for before any is copied.
     const all = lists.flatMap((list) => listOf(list, 'concat', budget));
-    budget.spend(all.length / 8);
     return all.length === 0 ? nilList : all;
   }),
   sortAlpha: fixed(['any'], ([list], budget) => {
     const texts = toTexts(list, budget);
-    budget.spend(texts.length);
-    return isList(list) ? texts.sort(compareText) : [toText(list, budget)];
+    return typedList(isList(list) ? sortTexts(texts, budget.spend) : [toText(list, budget)], 'string');
   }),
 };
 
 const keys = variadic([], 'map', (_none, maps, budget) => {
   // Go's order is any; ours is always the same.
-  const all = maps.flatMap((map) => (map === undefined ? [] : sortedKeys(map)));
-  budget.spend(all.length);
-  return all;
+  const all = maps.flatMap((map) => (map === undefined ? [] : sortedKeys(map, budget.spend)));
+  return typedList(all, 'string');
 });
 
 /** sprig's functions of maps. */
@@ -134,9 +135,7 @@ export const mapFunctions: FunctionTable = {
   hasKey: fixed(['map', 'string'], ([map, key]) => map?.has(key) === true),
   keys,
   values: fixed(['map'], ([map], budget) => {
-    const sorted = map === undefined ? [] : sortedKeys(map);
-    budget.spend(sorted.length);
-    return sorted.map((key) => map?.get(key));
+    return map === undefined ? [] : sortedKeys(map, budget.spend).map((key) => map.get(key));
   }),
   pick: variadic(
     ['map'],
@@ -144,8 +143,9 @@ export const mapFunctions: FunctionTable = {
     ([map], names) => new Map(names.filter((name) => map?.has(name)).map((name) => [name, map?.get(name)])),
   ),
   omit: variadic(['map'], 'string', ([map], names, budget) => {
-    budget.spend(map?.size ?? 0);
-    return new Map([...(map ?? [])].filter(([key]) => !names.includes(key)));
+    budget.spend((map?.size ?? 0) + names.length);
+    const omitted = new Set(names);
+    return new Map([...(map ?? [])].filter(([key]) => !omitted.has(key)));
   }),
   pluck: variadic(['string'], 'map', ([key], maps) => maps.filter((map) => map?.has(key)).map((map) => map?.get(key))),
   dig: variadic(['any', 'any', 'any'], 'any', (start, others) => dig([...start, ...others])),

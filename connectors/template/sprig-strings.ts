@@ -3,16 +3,11 @@ import type { Budget } from './budget.ts';
 import { toText, toTexts } from './convert.ts';
 import { formatValue } from './format-value.ts';
 import { goQuote } from './quote.ts';
+import { finderOf, splitText } from './search.ts';
 import { type FunctionTable, fixed, variadic } from './signature.ts';
 import { Refusal } from './template-error.ts';
-import type { GoMap, Value } from './values.ts';
-
-/** Go's strings.Split: an empty separator gives the characters. */
-function splitText(text: string, separator: string, budget: Budget): string[] {
-  if (separator !== '') return text.split(separator);
-  budget.spend(text.length);
-  return [...text];
-}
+import { joinedTexts } from './text-builder.ts';
+import { type GoMap, typedList, type Value } from './values.ts';
 
 /** Go's strings.SplitN. */
 function splitLimited(text: string, separator: string, limit: number, budget: Budget): string[] {
@@ -70,15 +65,22 @@ function truncated(count: number, text: string): string {
   return length > count ? bytesOf(text, 0, count) : text;
 }
 
+const unitsAt = (text: string, at: number): 1 | 2 => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+
 /** Go's strings.Trim of the characters of `cutset`. */
-function trimCharacters(text: string, cutset: string): string {
-  const characters = [...text];
-  const cut = new Set(cutset);
+function trimCharacters(text: string, cutset: string, budget: Budget): string {
+  budget.spend(cutset.length);
+  budget.spendSlowReading(text.length);
+  const cut = new Set([...cutset].map((character) => character.codePointAt(0)));
   let start = 0;
-  let end = characters.length;
-  while (start < end && cut.has(characters[start] ?? '')) start++;
-  while (end > start && cut.has(characters[end - 1] ?? '')) end--;
-  return characters.slice(start, end).join('');
+  let end = text.length;
+  while (start < end && cut.has(text.codePointAt(start))) start += unitsAt(text, start);
+  for (;;) {
+    // Two units of one character at the end are one character.
+    const last = end - start > 1 && unitsAt(text, end - 2) === 2 ? end - 2 : end - 1;
+    if (last < start || !cut.has(text.codePointAt(last))) return text.slice(start, end);
+    end = last;
+  }
 }
 
 // Go's unicode.IsSpace, which takes U+0085 and not U+FEFF.
@@ -86,7 +88,8 @@ const goSpace = '\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\
 const isSpace = new RegExp(`[${goSpace}]`);
 const allSpaces = new RegExp(`[${goSpace}]`, 'g');
 
-function trimSpace(text: string): string {
+function trimSpace(text: string, budget: Budget): string {
+  budget.spendSlowReading(text.length);
   let start = 0;
   let end = text.length;
   while (start < end && isSpace.test(text.charAt(start))) start++;
@@ -94,12 +97,13 @@ function trimSpace(text: string): string {
   return text.slice(start, end);
 }
 
-function titleText(text: string): string {
+function titleText(text: string, budget: Budget): string {
+  budget.spendSlowReading(text.length);
   // Go's strings.Title: the first letter after what is neither letter, digit nor underscore, nor an apostrophe.
   let isStart = true;
   let titled = '';
   for (const character of text) {
-    titled += isStart ? simpleUpper(character) : character;
+    titled += isStart ? simpleTitle(character) : character;
     isStart = isSeparator(character);
   }
   return titled;
@@ -111,27 +115,36 @@ const isSeparator = (character: string): boolean =>
 /** Go maps a character to one character: ß has no upper case there, and İ is i in lower case. */
 const simple = (character: string, mapped: string): string =>
   [...mapped].length === 1 ? mapped : character === '\u0130' ? 'i' : character;
+/** The letters that are two in one have a case of their own for titles, and Georgian has none. */
+const titleCases: ReadonlyMap<string, string> = new Map([
+  ...['Ǆǅǆ', 'Ǉǈǉ', 'Ǌǋǌ', 'Ǳǲǳ'].flatMap((forms) => [...forms].map((form) => [form, forms.charAt(1)] as const)),
+]);
+const simpleTitle = (character: string): string =>
+  titleCases.get(character) ?? (/[\u10d0-\u10ff]/.test(character) ? character : simpleUpper(character));
 const simpleUpper = (character: string): string => simple(character, character.toUpperCase());
-const upper = (text: string): string =>
-  text.replace(/[^\0-\x7f]|[a-z]+/gu, (found) => (found < '\x80' ? found.toUpperCase() : simpleUpper(found)));
-const lower = (text: string): string =>
-  text.replace(/[^\0-\x7f]|[A-Z]+/gu, (found) =>
-    found < '\x80' ? found.toLowerCase() : simple(found, found.toLowerCase()),
-  );
+const simpleLower = (character: string): string => simple(character, character.toLowerCase());
+const isAscii = (text: string): boolean => !/[^\0-\x7f]/.test(text);
+
+function upper(text: string, budget: Budget): string {
+  if (isAscii(text)) return text.toUpperCase();
+  budget.spendSlowReading(text.length);
+  return text.replace(/[^\0-\x7f]|[a-z]+/gu, (found) => (found < '\x80' ? found.toUpperCase() : simpleUpper(found)));
+}
+
+function lower(text: string, budget: Budget): string {
+  if (isAscii(text)) return text.toLowerCase();
+  budget.spendSlowReading(text.length);
+  return text.replace(/[^\0-\x7f]|[A-Z]+/gu, (found) => (found < '\x80' ? found.toLowerCase() : simpleLower(found)));
+}
 
 const withoutNil = (values: readonly Value[]): Value[] =>
   values.filter((value) => value !== null && value !== undefined);
-
-function joinTexts(texts: readonly string[], separator: string, budget: Budget): string {
-  budget.spendText(texts.reduce((sum, text) => sum + text.length + separator.length, 0));
-  return texts.join(separator);
-}
 
 const hashOf = (algorithm: string) => fixed(['string'], ([text]) => createHash(algorithm).update(text).digest('hex'));
 const split = fixed(['string', 'string'], ([separator, text], budget) =>
   numbered(splitText(text, separator, budget), budget),
 );
-const trimAll = fixed(['string', 'string'], ([cutset, text]) => trimCharacters(text, cutset));
+const trimAll = fixed(['string', 'string'], ([cutset, text], budget) => trimCharacters(text, cutset, budget));
 
 function decodeBase64(text: string): string {
   // Go takes line breaks anywhere, and no other alphabet and no missing padding.
@@ -147,7 +160,7 @@ function decodeBase64(text: string): string {
 
 /** sprig's functions of texts. */
 export const stringFunctions: FunctionTable = {
-  trim: fixed(['string'], ([text]) => trimSpace(text)),
+  trim: fixed(['string'], ([text], budget) => trimSpace(text, budget)),
   trimAll,
   trimall: trimAll,
   trimSuffix: fixed(['string', 'string'], ([suffix, text]) =>
@@ -156,55 +169,49 @@ export const stringFunctions: FunctionTable = {
   trimPrefix: fixed(['string', 'string'], ([prefix, text]) =>
     text.startsWith(prefix) ? text.slice(prefix.length) : text,
   ),
-  upper: fixed(['string'], ([text]) => upper(text)),
-  lower: fixed(['string'], ([text]) => lower(text)),
-  title: fixed(['string'], ([text]) => titleText(text)),
+  upper: fixed(['string'], ([text], budget) => upper(text, budget)),
+  lower: fixed(['string'], ([text], budget) => lower(text, budget)),
+  title: fixed(['string'], ([text], budget) => titleText(text, budget)),
   replace: fixed(['string', 'string', 'string'], ([from, to, text], budget) => replaceText(text, from, to, budget)),
-  contains: fixed(['string', 'string'], ([part, text]) => text.includes(part)),
+  contains: fixed(['string', 'string'], ([part, text]) => finderOf(part)(text, 0) !== -1),
   hasPrefix: fixed(['string', 'string'], ([prefix, text]) => text.startsWith(prefix)),
   hasSuffix: fixed(['string', 'string'], ([suffix, text]) => text.endsWith(suffix)),
   repeat: fixed(['int', 'string'], ([count, text], budget) => repeatText(text, count, budget)),
   substr: fixed(['int', 'int', 'string'], ([start, end, text]) => substring(start, end, text)),
   trunc: fixed(['int', 'string'], ([count, text]) => truncated(count, text)),
-  nospace: fixed(['string'], ([text]) => text.replace(allSpaces, '')),
+  nospace: fixed(['string'], ([text], budget) => {
+    budget.spendSlowReading(text.length);
+    return text.replace(allSpaces, '');
+  }),
   indent: fixed(['int', 'string'], ([spaces, text], budget) => indentText(text, spaces, budget)),
   nindent: fixed(['int', 'string'], ([spaces, text], budget) => `\n${indentText(text, spaces, budget)}`),
   quote: variadic([], 'any', (_none, values, budget) =>
-    joinTexts(
-      withoutNil(values).map((value) => goQuote(toText(value, budget))),
-      ' ',
-      budget,
-    ),
+    joinedTexts(withoutNil(values), ' ', budget, (value) => goQuote(toText(value, budget), budget)),
   ),
   squote: variadic([], 'any', (_none, values, budget) =>
-    joinTexts(
-      withoutNil(values).map((value) => `'${formatValue(value, budget)}'`),
-      ' ',
-      budget,
-    ),
+    joinedTexts(withoutNil(values), ' ', budget, (value) => `'${formatValue(value, budget)}'`),
   ),
   cat: variadic([], 'any', (_none, values, budget) =>
-    joinTexts(
-      withoutNil(values).map((value) => formatValue(value, budget)),
-      ' ',
-      budget,
-    ),
+    joinedTexts(withoutNil(values), ' ', budget, (value) => formatValue(value, budget)),
   ),
   toString: fixed(['any'], ([value], budget) => toText(value, budget)),
-  toStrings: fixed(['any'], ([value], budget) => toTexts(value, budget)),
+  toStrings: fixed(['any'], ([value], budget) => typedList(toTexts(value, budget), 'string')),
   split,
   splitn: fixed(['string', 'int', 'string'], ([separator, limit, text], budget) =>
     numbered(splitLimited(text, separator, limit, budget), budget),
   ),
   splitList: fixed(['string', 'string'], ([separator, text], budget) => {
     const parts = splitText(text, separator, budget);
-    budget.spend(parts.length / 8);
-    return parts;
+    budget.spend(parts.length / 4);
+    return typedList(parts, 'string');
   }),
   join: fixed(['string', 'any'], ([separator, values], budget) =>
-    joinTexts(toTexts(values, budget), separator, budget),
+    joinedTexts(toTexts(values, budget), separator, budget, (text) => text),
   ),
-  b64enc: fixed(['string'], ([text]) => Buffer.from(text).toString('base64')),
+  b64enc: fixed(['string'], ([text], budget) => {
+    budget.checkLength((Buffer.byteLength(text) / 3) * 4);
+    return Buffer.from(text).toString('base64');
+  }),
   b64dec: fixed(['string'], ([text]) => decodeBase64(text)),
   sha1sum: hashOf('sha1'),
   sha256sum: hashOf('sha256'),

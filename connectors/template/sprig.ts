@@ -1,12 +1,22 @@
 import type { Budget } from './budget.ts';
-import { toFloat, toInt } from './convert.ts';
+import { atoi, toFloat, toInt } from './convert.ts';
 import { fromJson, type JsonStyle, toJson } from './json.ts';
 import { type FunctionTable, fixed, type TemplateFunction, variadic } from './signature.ts';
 import { listFunctions, mapFunctions } from './sprig-collections.ts';
 import { stringFunctions } from './sprig-strings.ts';
 import { Refusal } from './template-error.ts';
 import { formatUrl, hostnameOf, parseUrl } from './url.ts';
-import { described, type GoMap, int, isDeepEqual, isTrue, kindName, typeName, type Value } from './values.ts';
+import {
+  described,
+  type GoMap,
+  int,
+  isDeepEqual,
+  isTrue,
+  kindName,
+  typedList,
+  typeName,
+  type Value,
+} from './values.ts';
 
 function textIn(map: GoMap | undefined, key: string): string {
   const value = map?.get(key) ?? '';
@@ -15,13 +25,18 @@ function textIn(map: GoMap | undefined, key: string): string {
   return value;
 }
 
-function urlParse(text: string): GoMap {
+function urlParse(text: string, budget: Budget): GoMap {
+  budget.spendSlowReading(text.length);
   const { host, userinfo = '', ...parts } = parseUrl(text);
   return new Map(Object.entries({ ...parts, host, hostname: hostnameOf(host), userinfo }));
 }
 
-function urlJoin(map: GoMap | undefined): string {
-  const of = (key: string): string => textIn(map, key);
+function urlJoin(map: GoMap | undefined, budget: Budget): string {
+  const of = (key: string): string => {
+    const text = textIn(map, key);
+    budget.spendSlowReading(text.length);
+    return text;
+  };
   const userinfo = of('userinfo') === '' ? undefined : parseUrl(`proto://${of('userinfo')}@host`).userinfo;
   const [scheme, opaque, host] = [of('scheme'), of('opaque'), of('host')];
   return formatUrl({ scheme, opaque, userinfo, host, path: of('path'), query: of('query'), fragment: of('fragment') });
@@ -50,8 +65,8 @@ const encodingFunctions: FunctionTable = {
     if (value === undefined) throw new Refusal('mustFromJson wants JSON, and the text is none');
     return value;
   }),
-  urlParse: fixed(['string'], ([text]) => urlParse(text)),
-  urlJoin: fixed(['map'], ([map]) => urlJoin(map)),
+  urlParse: fixed(['string'], ([text], budget) => urlParse(text, budget)),
+  urlJoin: fixed(['map'], ([map], budget) => urlJoin(map, budget)),
 };
 
 const wrapped = (value: bigint): bigint => BigInt.asIntN(64, value);
@@ -70,7 +85,7 @@ const chosen = (isBetter: (a: bigint, b: bigint) => boolean): TemplateFunction =
   );
 
 function untilStep(start: number, stop: number, step: number, budget: Budget): Value[] {
-  const values: Value[] = [];
+  const values: Value[] = typedList([], 'int');
   if (stop < start ? step >= 0 : step <= 0) return values;
   for (let value = start; stop < start ? value > stop : value < stop; value += step) {
     budget.spend(1);
@@ -83,7 +98,7 @@ const numberFunctions: FunctionTable = {
   int: fixed(['any'], ([value]) => toInt(value)),
   int64: fixed(['any'], ([value]) => toInt(value)),
   float64: fixed(['any'], ([value]) => toFloat(value)),
-  atoi: fixed(['string'], ([text]) => (/^[+-]?[0-9]+$/.test(text) ? wrapped(BigInt(text.replace('+', ''))) : 0n)),
+  atoi: fixed(['string'], ([text]) => atoi(text)),
   add: variadic([], 'any', (_none, values) => wrapped(values.reduce((sum: bigint, value) => sum + toInt(value), 0n))),
   add1: fixed(['any'], ([value]) => wrapped(toInt(value) + 1n)),
   sub: fixed(['any', 'any'], ([a, b]) => wrapped(toInt(a) - toInt(b))),

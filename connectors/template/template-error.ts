@@ -1,4 +1,11 @@
-/** What is wrong with a template or with what it does, and where. Lines and columns count from 1. */
+import { printable } from '../../platform/printable.ts';
+
+const messageLengthMax = 512;
+
+/**
+ * What is wrong with a template or with what it does, and where. Lines and columns count from 1. The message has at most
+ * 512 characters, all of them printable ASCII.
+ */
 export class TemplateError extends Error {
   readonly templateName: string;
   readonly line: number;
@@ -7,9 +14,9 @@ export class TemplateError extends Error {
   readonly reason: string;
 
   constructor(reason: string, place: { templateName: string; line: number; column: number }, options?: ErrorOptions) {
-    super(`${place.templateName}:${place.line}:${place.column}: ${reason}`, options);
+    super(printable(`${place.templateName}:${place.line}:${place.column}: ${reason}`, messageLengthMax), options);
     this.name = 'TemplateError';
-    this.reason = reason;
+    this.reason = printable(reason, messageLengthMax);
     this.templateName = place.templateName;
     this.line = place.line;
     this.column = place.column;
@@ -23,7 +30,8 @@ export class Refusal extends Error {
   readonly at: number | undefined;
 
   constructor(message: string, at?: number) {
-    super(message);
+    // Shortened here too: as the cause of a TemplateError it stays.
+    super(printable(message, messageLengthMax));
     this.at = at;
   }
 }

@@ -10,61 +10,33 @@ export type Value = undefined | null | string | boolean | bigint | number | read
 /** A map that the template may change with `set`: the data that a template is given is copied first. */
 export type GoMap = Map<string, Value>;
 
+/** Counts steps of work that is about to be done, and throws a Refusal when they are too many. */
+export type Spend = (steps: number) => void;
+
 /** A []any that is nil in Go, as `rest` of an empty list: an empty list, but `null` in JSON. */
 export const nilList: readonly Value[] = Object.freeze([]);
 
-const maxDataDepth = 200;
+const maxDepth = 200;
+
+/** The lists that are no []any, by the type of their elements: they equal no list of another type. */
+const elementTypes = new WeakMap<readonly Value[], 'string' | 'int'>();
+
+/** Makes a list a []string or a []int. */
+export function typedList<T extends readonly Value[]>(list: T, type: 'string' | 'int'): T {
+  elementTypes.set(list, type);
+  return list;
+}
+
+/** A part of a list, of the same type. */
+export function sliced(list: readonly Value[], start: number, end: number): readonly Value[] {
+  const type = elementTypes.get(list);
+  const part = list.slice(start, end);
+  return type === undefined ? part : typedList(part, type);
+}
 
 export const isList = (value: Value): value is readonly Value[] => Array.isArray(value);
 export const isNil = (value: Value): value is null | undefined => value === null || value === undefined;
 export const int = (value: number): bigint => BigInt(Math.trunc(value));
-
-/**
- * The data of a template as Go would see it after reading the same JSON: own enumerable properties of plain objects and
- * arrays. Whole numbers are ints. Functions, symbols and instances of classes are missing.
- */
-export function fromData(data: unknown): Value {
-  return convert(data, new Map(), 0);
-}
-
-type Known = Map<object, Value>;
-
-function convert(data: unknown, known: Known, depth: number): Value {
-  switch (typeof data) {
-    case 'string':
-    case 'boolean':
-      return data;
-    case 'number':
-      return Number.isSafeInteger(data) && !Object.is(data, -0) ? BigInt(data) : data;
-    case 'bigint':
-      return BigInt.asIntN(64, data);
-    case 'object':
-      return data === null ? null : convertObject(data, known, depth);
-    default:
-      return undefined;
-  }
-}
-
-function convertObject(data: object, known: Known, depth: number): Value {
-  const before = known.get(data);
-  if (before !== undefined) return before;
-  if (depth > maxDataDepth) throw new Refusal(`the data has more than ${maxDataDepth} levels`);
-  if (Array.isArray(data)) {
-    const list: Value[] = [];
-    known.set(data, list);
-    for (const element of data) list.push(convert(element, known, depth + 1) ?? null);
-    return list;
-  }
-  const prototype = Object.getPrototypeOf(data);
-  if (prototype !== Object.prototype && prototype !== null) return undefined;
-  const map: GoMap = new Map();
-  known.set(data, map);
-  for (const [key, element] of Object.entries(data)) {
-    const value = convert(element, known, depth + 1);
-    if (value !== undefined) map.set(key, value);
-  }
-  return map;
-}
 
 /** Whether `if` takes a value for true. */
 export function isTrue(value: Value): boolean {
@@ -77,7 +49,9 @@ export function isTrue(value: Value): boolean {
 /** The name of a value's type in Go. */
 export function typeName(value: Value): string {
   if (isNil(value)) return '<nil>';
-  if (typeof value === 'object') return isList(value) ? '[]interface {}' : 'map[string]interface {}';
+  if (typeof value === 'object') {
+    return isList(value) ? `[]${elementTypes.get(value) ?? 'interface {}'}` : 'map[string]interface {}';
+  }
   const names = { string: 'string', boolean: 'bool', bigint: 'int', number: 'float64' };
   return names[typeof value as keyof typeof names];
 }
@@ -98,31 +72,52 @@ export function kindName(value: Value): string {
 }
 
 /** The order of Go's strings, which is that of their bytes: UTF-16 puts U+10000 and above before U+E000. */
-export function compareText(a: string, b: string): number {
+export const compareText = (a: string, b: string): number => orderAt(a, b, firstDifference(a, b));
+
+function firstDifference(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) {
-    const left = a.charCodeAt(at);
-    const right = b.charCodeAt(at);
-    if (left !== right) return rank(left) - rank(right);
-  }
-  return a.length - b.length;
+  let at = 0;
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  return at;
+}
+
+function orderAt(a: string, b: string, at: number): number {
+  if (at === a.length || at === b.length) return a.length - b.length;
+  return rank(a.charCodeAt(at)) - rank(b.charCodeAt(at));
 }
 
 const rank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
 
-export const sortedKeys = (map: GoMap): string[] => [...map.keys()].sort(compareText);
+/** Sorts in place. */
+export function sortTexts(texts: string[], spend: Spend): string[] {
+  spend(texts.length);
+  return texts.sort((a, b) => {
+    const at = firstDifference(a, b);
+    spend((at + 8) / 64);
+    return orderAt(a, b, at);
+  });
+}
+
+export function sortedKeys(map: GoMap, spend: Spend): string[] {
+  spend(map.size);
+  return sortTexts([...map.keys()], spend);
+}
 
 /** Go's reflect.DeepEqual. */
-export function isDeepEqual(a: Value, b: Value, spend: (steps: number) => void, depth = 0): boolean {
+export function isDeepEqual(a: Value, b: Value, spend: Spend, depth = 0): boolean {
   spend(1);
   if (isNil(a) || isNil(b)) return isNil(a) && isNil(b);
+  // Texts of different lengths are not compared.
+  if (typeof a === 'string' && typeof b === 'string' && a.length === b.length) spend(a.length / 64);
   if (typeof a !== 'object' || typeof b !== 'object') return a === b;
   if (a === b) return true;
-  if (depth > maxDataDepth) throw new Refusal(`the values have more than ${maxDataDepth} levels`);
+  if (depth > maxDepth) throw new Refusal(`the values have more than ${maxDepth} levels`);
   if (isList(a) || isList(b)) {
     if (!isList(a) || !isList(b) || a.length !== b.length || (a === nilList) !== (b === nilList)) return false;
+    if (elementTypes.get(a) !== elementTypes.get(b)) return false;
     return a.every((element, at) => isDeepEqual(element, b[at], spend, depth + 1));
   }
   if (a.size !== b.size) return false;
+  spend(a.size);
   return [...a].every(([key, element]) => b.has(key) && isDeepEqual(element, b.get(key), spend, depth + 1));
 }

@@ -45,7 +45,8 @@ function ours({ template, data }: Question): Answer {
 }
 
 /** What only we refuse, so that no template takes long. */
-const limits = /takes more than \d+ steps|is longer than \d+ characters|more than \d+ levels/;
+const limits =
+  /takes more than \d+ steps|takes too long|is longer than \d+ characters|more than \d+ (levels|parts|variables)/;
 
 /** How our rendering differs from Go's; undefined when it does not. */
 function differenceOf(question: Question, theirs: Answer): string | undefined {

@@ -593,6 +593,27 @@ export const sprigCases: readonly string[] = [
     '{{ now }}',
     '{{ nope 1 }}',
   ],
+  ...[
+    '{{ atoi "9223372036854775807" }} {{ atoi "9223372036854775808" }} {{ atoi "-9223372036854775808" }}',
+    '{{ atoi "-99999999999999999999" }} {{ atoi "+00000000000000000000012" }} {{ atoi "-" }} {{ atoi "" }} {{ atoi "000" }}',
+    '{{ int "00000000000000000000000000000000000000000000000000000000000000000000000000017" }}',
+    '{{ float64 "1." }} {{ float64 ".5" }} {{ float64 "1.e3" }} {{ float64 "." }} {{ float64 "1.2.3" }} {{ floor "1.5" }}',
+    '{{ trimAll "😀é" "é😀a😀é😀" }} {{ trimAll "é" "😀é" }} {{ trimAll "" "😀" }} {{ trimAll "😀" "😀" }}|{{ trimAll "a" "aaa" }}|',
+    '{{ printf "%.2s|%.1s|%.0s|%.9s" "é😀a" "😀😀" "a" "ab" }} {{ printf "% x|%# x|%#x" "é😀" "ab" "" }}',
+    '{{ contains "aaaaaaaaaaaaaaaaaaaab" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaab" }} {{ contains "abababababababababac" "ababababababababababab" }}',
+    '{{ replace "abababababababababab" "-" "abababababababababababababababababababababab" }}',
+    '{{ splitList "aaaaaaaaaaaaaaaaaaaa" "xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaay" | toJson }}',
+    '{{ upper "straße ŉ ǆ 😀 𐐨 ΣΑΣ" }} {{ lower "İSTANBUL ΟΔΥΣΣΕΥΣ Σ 𐐀 ẞ" }} {{ title "ǆ ǅ Ǳ ა éa é_a \'s ß ŉ" }}',
+    '{{ printf "a%%b%d%!" 1 2 nil }} {{ printf "%" }} {{ printf "%z" 1 }} {{ printf "" 1 "a" (list 1 "b") }}',
+    '{{ dict "b" (list) "a" (dict) "c" (dict "x" (list 1 (dict))) | toPrettyJson }} {{ toJson (dict) }} {{ list (list) (dict) }}',
+    '{{ omit (dict "a" 1 "b" 2 "c" 3) "a" "c" "a" }} {{ concat (list 1 (list 2)) (list (list 3)) }}',
+    '{{ html "a<b>&\'\\"" 1 2 "c" }} {{ urlquery "ä ö/&" 1 2 }} {{ println 1 "a" nil (list 1) }}{{ quote 1 nil "a" }} {{ squote nil "b" 2 }}',
+    '{{ urlJoin (dict "scheme" "http" "host" "h" "path" "/ä b?#😀" "fragment" "ü x") }}',
+    '{{ has (sortAlpha .emptyList) (list 1 list) }} {{ deepEqual (keys (dict "a" 1)) (list "a") }} {{ deepEqual (until 2) (list 0 1) }}',
+    '{{ deepEqual (splitList "," "a,b") (toStrings (list "a" "b")) }} {{ deepEqual (slice (splitList "," "a,b") 0 1) (list "a") }}',
+    '{{ typeOf (until 1) }} {{ typeOf (keys (dict)) }} {{ typeOf (rest (splitList "," "a,b")) }} {{ printf "%T %d" (slice (untilStep 0 4 2)) (sortAlpha 1) }}',
+    '{{ deepEqual (until 0) (untilStep 0 0 1) }} {{ has (splitList "," "a") (list (list "a")) }} {{ toJson (until 2) }} {{ uniq (list (list "a") (splitList "," "a")) }}',
+  ],
 ];
 
 export const urls: readonly string[] = [

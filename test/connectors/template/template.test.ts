@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { parseTemplate, TemplateError } from '../../../connectors/template/template.ts';
+import { createBudget, parseTemplate, prepareData, TemplateError } from '../../../connectors/template/template.ts';
 import { data } from './cases.ts';
 
-const render = (text: string, about: unknown = data): string => parseTemplate(text, 'config.json').render(about);
+/** Of a budget without a clock, so that the machine does not matter. */
+const render = (text: string, about: unknown = data): string =>
+  parseTemplate(text, 'config.json').render(about, { budget: createBudget({ now: () => 0 }) });
 
 function failure(work: () => unknown): TemplateError {
   try {
@@ -168,10 +170,10 @@ const doubled = (start: string, step: string): string =>
 describe('limits', () => {
   test.each<[string, string, RegExp]>([
     ['parentheses', `{{ ${'('.repeat(10_000)}1${')'.repeat(10_000)} }}`, /levels within each other/],
-    ['conditions', nested('{{ if 1 }}', '{{ end }}', 5000), /levels within each other/],
-    ['else if', `{{ if 0 }}${'{{ else if 0 }}'.repeat(5000)}{{ end }}`, /levels within each other/],
-    ['variables', '{{ $a := 1 }}'.repeat(2000), /more than 1000 variables/],
-    ['source', ' '.repeat(262_145), /longer than 262144 characters/],
+    ['conditions', nested('{{ if 1 }}', '{{ end }}', 3000), /levels within each other/],
+    ['else if', `{{ if 0 }}${'{{ else if 0 }}'.repeat(3000)}{{ end }}`, /levels within each other/],
+    ['variables', '{{ $a := 1 }}'.repeat(2000), /more than 256 variables/],
+    ['source', ' '.repeat(65_537), /longer than 65536 characters/],
     ['recursion', '{{ define "a" }}{{ template "a" }}{{ end }}{{ template "a" }}', /is it an endless recursion/],
     [
       'branching recursion',
@@ -212,6 +214,70 @@ describe('limits', () => {
     expect(failure(() => template.render({}, { maxSteps: 10 })).reason).toContain('more than 10 steps');
   });
 
+  test('what takes too long by the clock is refused, however few steps it has', () => {
+    let now = 0;
+    const budget = createBudget({ maxMilliseconds: 10, now: () => now++ });
+    const template = parseTemplate('{{ range 1000 }}{{ end }}', 'slow');
+    expect(failure(() => Array.from({ length: 100 }, () => template.render({}, { budget }))).reason).toBe(
+      'the template takes too long: shorten its lists, texts or loops',
+    );
+  });
+
+  test('renderings that share a budget are refused together', () => {
+    const budget = createBudget({ maxSteps: 100, now: () => 0 });
+    const template = parseTemplate('{{ range 10 }}{{ end }}', 'ten');
+    template.render({}, { budget });
+    const { steps } = budget;
+    template.render({}, { budget });
+    expect(budget.steps).toBeGreaterThanOrEqual(2 * steps - 1);
+    expect(failure(() => Array.from({ length: 100 }, () => template.render({}, { budget }))).reason).toContain(
+      'more than 100 steps',
+    );
+  });
+
+  test('prepared data is converted once, and no rendering sees what another changed', () => {
+    const about = { map: { a: 1, b: 2 }, large: Array.from({ length: 8000 }, () => 'a') };
+    const prepared = prepareData(about);
+    const changing = parseTemplate(
+      '{{ $_ := set .map "a" 2 }}{{ $_ := unset .map "b" }}{{ $_ := set . "c" 3 }}{{ $_ := set .map "a" 4 }}{{ .map }}{{ .c }}',
+      'changing',
+    );
+    const budget = createBudget();
+    expect([1, 2].map(() => changing.render(prepared, { budget }))).toEqual(['map[a:4]3', 'map[a:4]3']);
+    expect(budget.steps).toBeLessThan(200);
+    expect(
+      failure(() => parseTemplate('{{ $_ := set .map "a" 5 }}{{ fail "x" }}', 't').render(prepared)),
+    ).toBeDefined();
+    expect(parseTemplate('{{ .map }}{{ .c }}', 't').render(prepared)).toBe('map[a:1 b:2]<no value>');
+    let deep: unknown = 1;
+    for (let level = 0; level < 1000; level++) deep = [deep];
+    expect(failure(() => prepareData(deep)).reason).toContain('levels');
+  });
+
+  test.each([
+    ['{{ fail (repeat 200000 "x") }}', /^x{512}$/],
+    ['{{ fail "a\\n\\x1b[31mä" }}', /^a\?\?\[31m\?$/],
+    [`{{ template "${'x'.repeat(60_000)}" }}`, /^template "x{502}$/],
+    [`{{ ${'x'.repeat(60_000)} }}`, /^function x{503}$/],
+    [`{{ ${'1'.repeat(60_000)} }}`, /^a number has more than 1024 characters$/],
+    ['{{ (repeat 200000 "/:x" | urlParse) }}{{ dig (repeat 200000 "x") 1 2 }}', /^.{1,512}$/],
+    ['{{ $k := repeat 200000 "x" }}{{ dig $k 1 2 }}', /^dig wants a map to look for "x{480}/],
+  ])('%.40s has a short message in ASCII', (text, reason) => {
+    const error = failure(() => render(text, {}));
+    expect(error.reason).toMatch(reason);
+    expect(error.reason.length).toBeLessThanOrEqual(512);
+    expect(error.message).toMatch(/^[ -~]{1,512}$/);
+    expect((error.cause as Error).message.length).toBeLessThanOrEqual(512);
+  });
+
+  test('a template of many parts is refused, and the weight of others is known', () => {
+    const reason = /more than 32768 parts/;
+    expect(failure(() => parseTemplate(`{{ print ${'. '.repeat(32_000)}}}${'{{1}}'.repeat(200)}`, 't')).reason).toMatch(
+      reason,
+    );
+    expect(parseTemplate('{{ print 1 2 }}', 't').weight).toBeLessThan(parseTemplate('{{ print 1 2 3 }}', 't').weight);
+  });
+
   test('data that holds itself, or is deep, is no danger', () => {
     const own: Record<string, unknown> = { a: 1 };
     own['own'] = own;
@@ -224,19 +290,19 @@ describe('limits', () => {
 
   // Each of these is long, and none may take time that grows faster than its length.
   test.each([
-    ['spaces before an end', `{{ 1${' '.repeat(200_000)}- }}`],
-    ['opened actions', '{{'.repeat(100_000)],
-    ['comments', '{{/*'.repeat(60_000)],
-    ['trim markers', ` ${'{{- 1 -}} '.repeat(20_000)}`],
-    ['percent signs', `{{ printf "${'%5'.repeat(100_000)}" }}`],
-    ['flags', `{{ printf "%${'-+# 0'.repeat(40_000)}" }}`],
-    ['digits', `{{ ${'1_'.repeat(100_000)} }}`],
-    ['many digits', `{{ ${'1'.repeat(200_000)} }}`],
-    ['escapes of URLs', `{{ urlParse "${'%41'.repeat(60_000)}" }}`],
-    ['a string', `{{ "${'\\\\'.repeat(100_000)} }}`],
-    ['fields', `{{ ${'.a'.repeat(100_000)} }}`],
-    ['pipes', `{{ 1${' | print'.repeat(20_000)} }}`],
-    ['uses of a variable', `{{ $a := 1 }}${'{{ $a }}'.repeat(30_000)}`],
+    ['spaces before an end', `{{ 1${' '.repeat(60_000)}- }}`],
+    ['opened actions', '{{'.repeat(32_000)],
+    ['comments', '{{/*'.repeat(16_000)],
+    ['trim markers', ` ${'{{- 1 -}} '.repeat(6000)}`],
+    ['percent signs', `{{ printf "${'%5'.repeat(32_000)}" }}`],
+    ['flags', `{{ printf "%${'-+# 0'.repeat(13_000)}" }}`],
+    ['digits', `{{ ${'1_'.repeat(32_000)} }}`],
+    ['many digits', `{{ ${'1'.repeat(65_000)} }}`],
+    ['escapes of URLs', `{{ urlParse "${'%41'.repeat(20_000)}" }}`],
+    ['a string', `{{ "${'\\\\'.repeat(30_000)} }}`],
+    ['fields', `{{ ${'.a'.repeat(32_000)} }}`],
+    ['pipes', `{{ 1${' | print'.repeat(8000)} }}`],
+    ['uses of a variable', `{{ $a := 1 }}${'{{ $a }}'.repeat(7000)}`],
   ])('%s take no time', (_what, text) => {
     const startedAt = performance.now();
     try {
