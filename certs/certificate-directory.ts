@@ -1,8 +1,9 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../platform/atomic-file.ts';
+import { hasCode } from '../platform/system-error.ts';
 import type { AuthorityStore, CertificateStore } from './certificate-store.ts';
-import { hasCode, readIfExists } from './file.ts';
+import { readIfExists } from './file.ts';
 import { type TextStore, textFile } from './text-store.ts';
 
 /**

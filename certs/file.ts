@@ -1,15 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, unlink } from 'node:fs/promises';
 import { writeFileAtomic } from '../platform/atomic-file.ts';
+import { hasCode, unlessMissing } from '../platform/system-error.ts';
 
 /** The text of a file, or undefined where there is none. */
 export async function readIfExists(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  return await unlessMissing(readFile(path, 'utf8'));
 }
 
 /** Creates a file of mode 0600 at once and complete, and does nothing where there is one already. */
@@ -24,9 +20,4 @@ export async function createFile(path: string, text: string): Promise<void> {
   } finally {
     await unlink(candidate);
   }
-}
-
-/** Whether `error` is a system error of this code, as `ENOENT`. */
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { parseJson } from '../platform/json.ts';
 import { type SealingKey, sealingKeyBytes } from '../platform/sealing-keys.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -28,11 +29,7 @@ const ringObject = z.object({ keys: z.tuple([keyObject], keyObject) });
 
 /** Reads what `serializeKeyRing` wrote; undefined for anything else. */
 export function parseKeyRing(text: string): KeyRing | undefined {
-  try {
-    return ringObject.safeParse(JSON.parse(text)).data?.keys;
-  } catch {
-    return undefined;
-  }
+  return ringObject.safeParse(parseJson(text)).data?.keys;
 }
 
 export function serializeKeyRing(ring: KeyRing): string {

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileSignature } from '../platform/file-signature.ts';
+import { hasCode } from '../platform/system-error.ts';
 import { identityOf, namespaceOf } from './catalogue.ts';
 import { checkConnector } from './connector.ts';
 import { formatField, type LocatedDocument, type ManifestProblem, parseManifests } from './manifest.ts';
@@ -66,8 +67,8 @@ async function readManifestFile(
       ? bad(signature, found)
       : { signature, documents: documents.map(place), problems: [], skipped };
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
+    const { message } = error as Error;
     // What cannot even be looked at is bad in the same way until something changes.
     if (signature === '') signature = message;
     if (before?.signature === signature) return before;

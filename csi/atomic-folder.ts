@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessMissing } from '../platform/system-error.ts';
 
 /** Name and content. */
 export type Files = ReadonlyMap<string, string>;
@@ -168,12 +169,3 @@ export class AtomicFolder {
 }
 
 const isFile = (name: string): boolean => !name.startsWith('..');
-
-async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}

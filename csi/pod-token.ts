@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { callerAudience } from '../connectors/pull-identity.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { parseJson } from '../platform/json.ts';
 import { invalidArgument } from './errors.ts';
 import type { Attributes } from './volume-attributes.ts';
 
@@ -18,7 +19,7 @@ export function readPodToken(attributes: Attributes, secrets: Attributes): strin
   const text = secrets[attribute] ?? attributes[attribute];
   if (text === undefined) throw missing('the kubelet handed over no token of the pod');
   if (text.length > tokensMax) throw invalidArgument('the tokens of the pod are too long');
-  const found = shape.safeParse(jsonOf(text));
+  const found = shape.safeParse(parseJson(text));
   if (!found.success) throw invalidArgument(`${attribute} is not what the kubelet writes`);
   const token = Object.hasOwn(found.data, callerAudience) ? found.data[callerAudience]?.token : undefined;
   if (token === undefined) throw missing('the kubelet handed over tokens of the pod, but for other audiences');
@@ -27,11 +28,3 @@ export function readPodToken(attributes: Attributes, secrets: Attributes): strin
 
 const missing = (what: string): ProxyError =>
   new ProxyError('TOKEN_REQUIRED', `${what}: CSIDriver.spec.tokenRequests has to ask for audience ${callerAudience}`);
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

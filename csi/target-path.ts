@@ -1,6 +1,7 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { printable } from '../platform/printable.ts';
+import { unlessMissing } from '../platform/system-error.ts';
 import { invalidArgument } from './errors.ts';
 
 /** What the kernel takes for a path. */
@@ -21,11 +22,11 @@ export async function resolveTargetPath(path: string, kubeletRoot: string): Prom
   }
   const plain = normalize(path).replace(/\/+$/, '');
   if (!isBelow(plain, normalize(kubeletRoot).replace(/\/+$/, ''))) throw outside(shown, kubeletRoot);
-  const [root, parent] = await Promise.all([realpath(kubeletRoot), existing(dirname(plain))]);
+  const [root, parent] = await Promise.all([realpath(kubeletRoot), unlessMissing(realpath(dirname(plain)))]);
   if (parent === undefined) return undefined;
   const target = join(parent, basename(plain));
   if (!isBelow(target, root)) throw outside(shown, kubeletRoot);
-  if ((await lstatIfThere(target))?.isSymbolicLink())
+  if ((await unlessMissing(lstat(target)))?.isSymbolicLink())
     throw invalidArgument(`target path "${shown}" is a symbolic link`);
   return target;
 }
@@ -35,24 +36,3 @@ const outside = (path: string, root: string): Error =>
 
 const isBelow = (path: string, folder: string): boolean =>
   path.startsWith(`${folder}/`) && path.length > folder.length + 1;
-
-async function existing(path: string): Promise<string | undefined> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-async function lstatIfThere(path: string) {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-const isMissing = (error: unknown): boolean =>
-  ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');

@@ -1,12 +1,13 @@
-import { z } from 'zod';
 import { type ConnectorKey, parseKey } from '../connectors/address.ts';
 import {
   type ConfigurationWant,
+  configurationWant,
   connectorsMax,
   filesMax,
   isFileName,
   namesMax,
 } from '../connectors/configurations/protocol.ts';
+import { parseJson } from '../platform/json.ts';
 import { printable } from '../platform/printable.ts';
 import { parseDuration } from './duration.ts';
 import { invalidArgument } from './errors.ts';
@@ -27,7 +28,6 @@ const known = [
   'configuration.params',
   'token.expiration',
 ] as const;
-const paramsShape = z.record(z.string(), z.record(z.string(), z.string()));
 
 /**
  * Reads a volume's attributes, as they stand in a pod of `podNamespace`.
@@ -114,20 +114,11 @@ function readNames(text = ''): Pick<ConfigurationWant, 'names' | 'excluded'> {
 
 function readParams(text = ''): ConfigurationWant['params'] {
   if (text.trim() === '') return {};
-  const refuse = () =>
-    invalidArgument(
-      'volume attribute configuration.params is not what it has to be: write {"configuration": {"param": "text"}} in JSON',
-    );
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // Not the error of the parser, which quotes what it read.
-    throw refuse();
-  }
-  const params = paramsShape.safeParse(value);
-  if (!params.success) throw refuse();
-  return params.data;
+  const params = configurationWant.shape.params.safeParse(parseJson(text));
+  if (params.success) return params.data;
+  throw invalidArgument(
+    'volume attribute configuration.params is not what it has to be: write {"configuration": {"param": "text"}} in JSON',
+  );
 }
 
 function checkExpiration(text: string | undefined): void {

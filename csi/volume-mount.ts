@@ -1,5 +1,6 @@
 import { mkdir, rmdir, statfs } from 'node:fs/promises';
 import { status } from '@grpc/grpc-js';
+import { hasCode } from '../platform/system-error.ts';
 import type { Files } from './atomic-folder.ts';
 import { CsiError } from './errors.ts';
 import { type Mounts, mountSource, type TmpfsLimits } from './mounts.ts';
@@ -29,8 +30,8 @@ export const isOurs = ({ type, source }: { readonly type: string; readonly sourc
 
 /** Makes the folder and mounts an empty tmpfs with room for the files. */
 export async function mountVolume(mounts: Mounts, target: string, limits: TmpfsLimits): Promise<void> {
-  await mkdir(target, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
+  await mkdir(target, { mode: 0o750 }).catch((error) => {
+    if (!hasCode(error, 'EEXIST')) throw error;
   });
   await mounts.mount(target, limits);
 }
@@ -48,8 +49,8 @@ export async function removeVolume(mounts: Mounts, target: string): Promise<void
     if (layer === layersMax) throw new Error(`${target} is still mounted after ${layersMax} times umount`);
     await mounts.unmount(target);
   }
-  await rmdir(target).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+  await rmdir(target).catch((error) => {
+    if (!hasCode(error, 'ENOENT')) throw error;
   });
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ConfigurationWant } from '../connectors/configurations/protocol.ts';
+import { parseJson } from '../platform/json.ts';
 
 /** Beside the files, where only root reads it. */
 export const stateFile = '..state.json';
@@ -26,11 +27,7 @@ export const formatState = (state: VolumeState): string => `${JSON.stringify(sta
 
 /** Undefined for what another version wrote. */
 export function parseState(text: string): VolumeState | undefined {
-  try {
-    return shape.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return shape.safeParse(parseJson(text)).data;
 }
 
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url');

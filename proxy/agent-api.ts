@@ -12,6 +12,7 @@ import { isNarrow } from '../credentials/narrow.ts';
 import { credentialBehind } from '../credentials/registry-errors.ts';
 import { formatRefusal } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { parseJson } from '../platform/json.ts';
 import type { Access, Call } from './access.ts';
 import { type ConfigurationSources, renderVolume, volumeRevisions } from './agent-configurations.ts';
 import {
@@ -153,14 +154,6 @@ async function readQuestion<T extends z.ZodType>(request: IncomingMessage, schem
     if (parsed.success) return parsed.data;
   }
   throw new ProxyError('REQUEST_INVALID', 'the question is not one of version 1 of this API');
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 /** What may leave the centre of what a caller is granted here. */

@@ -1,6 +1,7 @@
 import { paramsOf } from '../connectors/configurations/params.ts';
 import type { Configuration } from '../connectors/schema.ts';
 import { ProxyError } from '../platform/errors.ts';
+import { parseJson } from '../platform/json.ts';
 import { configurationParamsAnnotation } from './annotations.ts';
 import type { DeclaredConfigurations } from './declared-configurations.ts';
 import { isObject, textOf } from './raw.ts';
@@ -32,14 +33,6 @@ function parseParams(text: string): ConfigurationParams | string {
     if (odd !== undefined) return `${quote(odd)} of ${quote(name)} has to be a text, in quotation marks`;
   }
   return params as ConfigurationParams;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /**

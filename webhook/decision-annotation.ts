@@ -4,6 +4,7 @@
  * only kept where deciding again gives the same.
  */
 import { formatKey } from '../connectors/address.ts';
+import { parseJson } from '../platform/json.ts';
 import { decisionAnnotation } from './annotations.ts';
 import type { ImageDecision, Reason } from './decision.ts';
 import type { ImageList, ImageSlot } from './images.ts';
@@ -118,12 +119,4 @@ function readOriginals(value: string): ReadonlyMap<string, string[]> {
     else claims.push(original);
   }
   return originals;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '../../platform/json.ts';
 import type { Budget } from './budget.ts';
 import { Refusal } from './template-error.ts';
 import { TextBuilder } from './text-builder.ts';
@@ -93,13 +94,8 @@ function jsonText(text: string, { isHtmlSafe }: JsonStyle): string {
 /** What Go reads from JSON: every number is a float64. Undefined where the text is no JSON. */
 export function fromJson(text: string, budget: Budget): Value | undefined {
   budget.spendSlowReading(text.length);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  return jsonValue(parsed, budget, 0);
+  const parsed = parseJson(text);
+  return parsed === undefined ? undefined : jsonValue(parsed, budget, 0);
 }
 
 function jsonValue(parsed: unknown, budget: Budget, depth: number): Value {
