@@ -6,3 +6,5 @@
 export const pullSecretName = 'oci-connector-pull';
 /** Audience of the service account tokens that the proxy takes. */
 export const callerAudience = 'oci-connector';
+/** In characters. Tokens of service accounts have about 1 KiB; group-laden ones of other issuers some more. */
+export const tokenMax = 16_384;

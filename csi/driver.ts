@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { driverName } from '../connectors/configurations/protocol.ts';
 import type { Timers } from '../platform/kubernetes/timers.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { ConfigurationSource } from './configuration-source.ts';
-import { driverName, identity } from './identity.ts';
+import { identity } from './identity.ts';
 import type { Mounts } from './mounts.ts';
 import { nodeServiceOf, type VolumeObserver } from './node-service.ts';
 import { Registration } from './registration.ts';

@@ -1,8 +1,6 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { driverName } from '../connectors/configurations/protocol.ts';
 import { unaryCall } from './unary-call.ts';
-
-/** What the cluster calls this driver: the name of its CSIDriver. */
-export const driverName = 'connectors-csi';
 
 /** CSI wants one and gives it no meaning; what runs is told by its image. */
 const vendorVersion = '1';

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { driverName } from '../connectors/configurations/protocol.ts';
 import type { Logger } from '../platform/logger.ts';
 import { allMounts, type Mount, mountsAt } from './mount-table.ts';
 
@@ -23,8 +24,6 @@ export interface Mounts {
   unmount(target: string): Promise<void>;
 }
 
-/** The source that mount tables show for our file systems. */
-export const mountSource = 'connectors-csi';
 const timeoutMs = 20_000;
 /** Commands of util-linux answer in the language of their environment, and look for helpers in PATH. */
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
@@ -34,7 +33,8 @@ export function linuxMounts(log: Logger): Mounts {
   let canForbidSwap = true;
   const mount = async (target: string, limits: TmpfsLimits): Promise<void> => {
     const options = [...optionsOf(limits), 'mode=0755', 'nosuid', 'nodev', 'noexec', 'noatime'];
-    const args = (all: readonly string[]) => ['-i', '-t', 'tmpfs', '-o', all.join(','), mountSource, target];
+    // The driver's name is the source, by which mount tables tell our file systems from others.
+    const args = (all: readonly string[]) => ['-i', '-t', 'tmpfs', '-o', all.join(','), driverName, target];
     if (canForbidSwap) {
       try {
         return await execute('mount', args([...options, 'noswap']));

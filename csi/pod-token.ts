@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { callerAudience } from '../connectors/pull-identity.ts';
+import { callerAudience, tokenMax } from '../connectors/pull-identity.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { parseJson } from '../platform/json.ts';
 import { invalidArgument } from './errors.ts';
@@ -7,7 +7,6 @@ import type { Attributes } from './volume-attributes.ts';
 
 const attribute = 'csi.storage.k8s.io/serviceAccount.tokens';
 const tokensMax = 131_072;
-const tokenMax = 16_384;
 const shape = z.record(z.string(), z.object({ token: z.string().min(1).max(tokenMax) }));
 
 /**

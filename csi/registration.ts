@@ -1,8 +1,8 @@
 import { join } from 'node:path';
+import { driverName } from '../connectors/configurations/protocol.ts';
 import type { Timers } from '../platform/kubernetes/timers.ts';
 import type { Logger } from '../platform/logger.ts';
 import { printable } from '../platform/printable.ts';
-import { driverName } from './identity.ts';
 import { registrationService } from './services.ts';
 import { unaryCall } from './unary-call.ts';
 import { UnixServer } from './unix-server.ts';

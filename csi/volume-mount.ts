@@ -1,9 +1,10 @@
 import { mkdir, rmdir, statfs } from 'node:fs/promises';
 import { status } from '@grpc/grpc-js';
+import { driverName } from '../connectors/configurations/protocol.ts';
 import { hasCode } from '../platform/system-error.ts';
 import type { Files } from './atomic-folder.ts';
 import { CsiError } from './errors.ts';
-import { type Mounts, mountSource, type TmpfsLimits } from './mounts.ts';
+import type { Mounts, TmpfsLimits } from './mounts.ts';
 
 const pageBytes = 4_096;
 /** What the kernel keeps for each name of a tmpfs, and for each tmpfs, rounded up. */
@@ -26,7 +27,7 @@ export async function isVolumeMounted(mounts: Mounts, target: string): Promise<b
 }
 
 export const isOurs = ({ type, source }: { readonly type: string; readonly source: string }): boolean =>
-  type === 'tmpfs' && source === mountSource;
+  type === 'tmpfs' && source === driverName;
 
 /** Makes the folder and mounts an empty tmpfs with room for the files. */
 export async function mountVolume(mounts: Mounts, target: string, limits: TmpfsLimits): Promise<void> {

@@ -4,9 +4,10 @@
  * fields that it does not know.
  */
 import { z } from 'zod';
-import { isConnectorName, isNamespaceName } from '../connectors/address.ts';
+import { connectorKey } from '../connectors/configurations/protocol.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { isRepository } from '../connectors/image-reference.ts';
+import { tokenMax } from '../connectors/pull-identity.ts';
 import type { Grant } from '../credentials/grant.ts';
 
 export const grantsPath = '/v1/grants';
@@ -18,11 +19,6 @@ export const callerTokenHeader = 'oci-connector-caller-token';
 /** Audience of the agents' own tokens, which no caller's token can be for. */
 export const agentAudience = 'oci-connector-agent';
 
-const connectorKey = z.object({
-  namespace: z.string().refine(isNamespaceName),
-  name: z.string().refine(isConnectorName),
-});
-
 const grant = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('authorization'), value: z.string().min(1), expiresAt: z.number() }),
   z.object({ kind: z.literal('anonymous') }),
@@ -31,7 +27,7 @@ const grant = z.discriminatedUnion('kind', [
 
 export const grantQuestion = z.object({
   /** The caller's token; absent where none was sent. */
-  token: z.string().max(16_384).optional(),
+  token: z.string().max(tokenMax).optional(),
   connector: connectorKey,
   /** As the caller names it. */
   repository: z.string().refine(isRepository),
@@ -56,7 +52,7 @@ const agentConnector = z.object({
 });
 
 export const grantAnswer = z.object({ caller: z.string(), connector: agentConnector, grant });
-export const callerQuestion = z.object({ token: z.string().max(16_384).optional() });
+export const callerQuestion = z.object({ token: z.string().max(tokenMax).optional() });
 export const callerAnswer = z.object({ caller: z.string() });
 /** What an agent is told about itself, to test itself by. */
 export const selfAnswer = z.object({ node: z.string(), imageHost: z.string() });

@@ -1,3 +1,4 @@
+import { tokenMax } from '../connectors/pull-identity.ts';
 import { readJwt } from '../platform/jwt.ts';
 
 /** What a token says of itself; nothing of it is believed before the API server has looked at it. */
@@ -8,12 +9,9 @@ export interface TokenClaims {
   readonly expiresAt: number;
 }
 
-/** Tokens of service accounts have about 1 KiB; group-laden ones of other issuers some more. */
-const lengthMax = 16_384;
-
 /** Reads the claims of a JWT without verifying it; undefined for what cannot be a token of a cluster. */
 export function readClaims(token: string): TokenClaims | undefined {
-  if (token.length > lengthMax) return undefined;
+  if (token.length > tokenMax) return undefined;
   const { aud, exp, sub } = readJwt(token)?.claims ?? {};
   const audiences: unknown = typeof aud === 'string' ? [aud] : aud;
   // 1e999 is a number, too.

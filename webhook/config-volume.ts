@@ -1,6 +1,6 @@
 import { type ConnectorKey, formatKey, parseKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
-import { connectorsMax, filesMax, namesMax } from '../connectors/configurations/protocol.ts';
+import { connectorsMax, driverName, filesMax, namesMax } from '../connectors/configurations/protocol.ts';
 import type { WantedConfigurations } from './configurations.ts';
 import { type ClientFiles, equip, filesOf, volumeName } from './container-injection.ts';
 import { declaredConfigurations } from './declared-configurations.ts';
@@ -8,7 +8,6 @@ import { injectionsOf } from './injection.ts';
 import { isObject, listOf, namesOf, type RawObject, textOf } from './raw.ts';
 import { quote, type Warnings } from './warnings.ts';
 
-const csiDriver = 'connectors-csi';
 const tokenExpiration = '30m';
 /** Containers times mount paths, which are both in the hands of whoever writes the pod. */
 const mountsMax = 1000;
@@ -82,7 +81,7 @@ function volumeOf({ connectors, names, excluded, params }: WantedConfigurations)
     connectors: connectors.map(formatKey).join(','),
     'token.expiration': tokenExpiration,
   };
-  return { name: volumeName, csi: { driver: csiDriver, readOnly: true, volumeAttributes } };
+  return { name: volumeName, csi: { driver: driverName, readOnly: true, volumeAttributes } };
 }
 
 /** Adds the volume, or brings the one of an earlier pass up to date; undefined where another has its name. */
@@ -107,7 +106,7 @@ function attributesOfOurs(volume: unknown): RawObject | undefined {
   const { csi } = volume;
   if (!isObject(csi) || !hasExactly(csi, ['driver', 'readOnly', 'volumeAttributes'])) return undefined;
   const { driver, readOnly, volumeAttributes } = csi;
-  if (driver !== csiDriver || readOnly !== true || !isObject(volumeAttributes)) return undefined;
+  if (driver !== driverName || readOnly !== true || !isObject(volumeAttributes)) return undefined;
   const optional = Object.hasOwn(volumeAttributes, optionalAttribute) ? [optionalAttribute] : [];
   return hasExactly(volumeAttributes, [...attributeNames, ...optional]) ? volumeAttributes : undefined;
 }

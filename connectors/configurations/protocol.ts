@@ -5,6 +5,10 @@
  */
 import { z } from 'zod';
 import { type ConnectorKey, formatKey, isConnectorName, isNamespaceName } from '../address.ts';
+import { tokenMax } from '../pull-identity.ts';
+
+/** What the cluster calls the driver: the name of its CSIDriver, which volumes of pods are of. */
+export const driverName = 'connectors-csi';
 
 export const configurationsPath = '/v1/configurations';
 export const configurationRevisionsPath = '/v1/configurations/revisions';
@@ -21,7 +25,8 @@ export const wantsMax = 512;
 export const isFileName = (name: string): boolean =>
   name.length <= 253 && /^(?!\.\.)[A-Za-z0-9._-]+$/.test(name) && name !== '.';
 
-const connectorKey = z.object({
+/** A connector, as agents of all kinds name it. */
+export const connectorKey = z.object({
   namespace: z.string().refine(isNamespaceName),
   name: z.string().refine(isConnectorName),
 });
@@ -42,7 +47,7 @@ export const configurationWant = z.object({
 
 export const configurationQuestion = z.object({
   /** Of the pod, for the callers' audience. */
-  token: z.string().max(16_384),
+  token: z.string().max(tokenMax),
   want: configurationWant,
   /** The pod has files already: a connector that is not Ready at present keeps nobody from a fresh token. */
   isRefresh: z.boolean(),
