@@ -13,7 +13,7 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts';
 import { type Access, localAccess } from '../proxy/access.ts';
 import { AccessReviews } from '../proxy/access-reviews.ts';
 import { agentReviews, buildAgentApi } from '../proxy/agent-api.ts';
-import { type RenderedVolume, volumeReviewsMax } from '../proxy/agent-configurations.ts';
+import { type ConfigurationSources, type RenderedVolume, volumeReviewsMax } from '../proxy/agent-configurations.ts';
 import { clusterCallers } from '../proxy/cluster-callers.ts';
 import { answerCall, type ProxyOptions, type ServingOptions } from '../proxy/listener.ts';
 import { RateLimit } from '../proxy/rate-limit.ts';
@@ -229,24 +229,22 @@ function agentApiOf(serving: Serving, options: ServingOptions, grants: GrantSour
   const agents = new TokenReviews({
     ...agentReviews,
     client: objects.client,
-    subjects: [agentName, driverName],
+    subjects: settings.csi ? [agentName, driverName] : [agentName],
     onReview: (result) => metrics.tokenReviews.inc({ result }),
   });
+  const sources: ConfigurationSources = {
+    store: objects.store,
+    access: accessOf(serving, grants, { max: volumeReviewsMax }),
+    last: new LastConfigurations(),
+    caBundle: () => keys.interception.caBundle,
+    clusterDomain: settings.clusterDomain,
+    onRender: observeVolumes(log),
+  };
   return buildAgentApi({
     access: options.access,
     agents,
     agentName,
-    driver: {
-      name: driverName,
-      sources: {
-        store: objects.store,
-        access: accessOf(serving, grants, { max: volumeReviewsMax }),
-        last: new LastConfigurations(),
-        caBundle: () => keys.interception.caBundle,
-        clusterDomain: settings.clusterDomain,
-        onRender: observeVolumes(log),
-      },
-    },
+    driver: settings.csi ? { name: driverName, sources } : undefined,
     imageHost: settings.imageHost,
     serve: (request, response, call) => void answerCall(request, response, call, options),
     onError: (err) => log.error({ err }, 'an agent could not be answered'),

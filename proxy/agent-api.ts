@@ -37,8 +37,8 @@ export interface AgentApiOptions {
   readonly agents: TokenReviews;
   /** User name of the nodes' agents. Nobody else is one, but the CSI driver, which is asked for less. */
   readonly agentName: string;
-  /** The CSI driver of the nodes, by its user name, and what it is answered from; absent where there is none. */
-  readonly driver?: { readonly name: string; readonly sources: ConfigurationSources };
+  /** The CSI driver of the nodes, by its user name, and what it is answered from; undefined where there is none. */
+  readonly driver: { readonly name: string; readonly sources: ConfigurationSources } | undefined;
   /** Where the webhook points images to: an agent has to be reachable there. */
   readonly imageHost: string;
   /** Serves a request of the registry API for a caller. */
@@ -81,7 +81,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   const { node } = agent;
   const origin = { address: request.socket.remoteAddress ?? '', node };
   const path = request.url ?? '';
-  if (agent.name !== options.agentName) return answerDriver(request, response, { path, origin, options, departure });
+  const { driver } = options;
+  if (agent.name === driver?.name) {
+    return answerDriver(request, response, { path, origin, sources: driver.sources, signal: departure.signal });
+  }
   if (path.startsWith(`${relayPath}/`)) {
     const token = request.headers[callerTokenHeader];
     delete request.headers[callerTokenHeader];
@@ -107,22 +110,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
 interface DriverCall {
   readonly path: string;
   readonly origin: CallOrigin;
-  readonly options: AgentApiOptions;
-  readonly departure: AbortController;
+  readonly sources: ConfigurationSources;
+  readonly signal: AbortSignal;
 }
 
 /** The CSI driver asks for files, and for nothing else: it never sees a grant. */
 async function answerDriver(
   request: IncomingMessage,
   response: ServerResponse,
-  { path, origin, options, departure }: DriverCall,
+  { path, origin, sources, signal }: DriverCall,
 ): Promise<void> {
-  const sources = options.driver?.sources;
-  if (sources !== undefined && request.method === 'POST' && path === configurationsPath) {
+  if (request.method === 'POST' && path === configurationsPath) {
     const question = await readQuestion(request, configurationQuestion);
-    return send(response, 200, JSON.stringify(await renderVolume(question, origin, sources, departure.signal)));
+    return send(response, 200, JSON.stringify(await renderVolume(question, origin, sources, signal)));
   }
-  if (sources !== undefined && request.method === 'POST' && path === configurationRevisionsPath) {
+  if (request.method === 'POST' && path === configurationRevisionsPath) {
     const { wants } = await readQuestion(request, revisionsQuestion);
     return send(response, 200, JSON.stringify({ revisions: volumeRevisions(wants, sources) }));
   }

@@ -12,10 +12,10 @@ const key = { namespace: 'demo', name: 'harbor' };
 const account = 'system:serviceaccount:demo:builder';
 const wanted = { connectors: [key], names: ['docker-config'], excluded: [], params: {} };
 
-async function arrange(documents: readonly Document[] = [connectorOf()]) {
+async function arrange(documents: readonly Document[] = [connectorOf()], { hasDriver = true } = {}) {
   const scene = await openScene({});
   scene.cluster.apply(documents);
-  const centre = await openCentre(scene);
+  const centre = await openCentre(scene, { hasDriver });
   const { ca } = await serving;
   const { api } = scene.cluster;
   const driver = scene.cluster.driverToken('n1');
@@ -329,6 +329,11 @@ describe('the CSI driver and the agent of a node', () => {
     const { ask, cluster, post } = await arrange();
     expect((await ask({}, cluster.agentToken('n1'))).status).toBe(404);
     expect((await post('/v1/configurations/revisions', { wants: [] }, cluster.agentToken('n1'))).status).toBe(404);
+  });
+
+  test('are none where no driver is installed, whoever has its name', async () => {
+    const { ask } = await arrange([connectorOf()], { hasDriver: false });
+    expect(await ask()).toMatchObject({ status: 401, body: { code: 'AGENT_UNKNOWN' } });
   });
 
   test('have to be known', async () => {

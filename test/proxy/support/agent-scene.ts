@@ -59,8 +59,8 @@ export async function openScene({ auth = narrow, registry: more, connector }: Sc
 }
 
 /** A replica of the centre of a scene. */
-export async function openCentre({ cluster, clock }: Scene) {
-  const centre = await startCentre({ cluster, serving: await serving, now: clock.now });
+export async function openCentre({ cluster, clock }: Scene, { hasDriver = true } = {}) {
+  const centre = await startCentre({ cluster, serving: await serving, now: clock.now, hasDriver });
   onTestFinished(() => centre.close());
   return centre;
 }

@@ -15,7 +15,11 @@ import { centreDispatcher } from '../../../platform/centre/dispatcher.ts';
 import { localAccess } from '../../../proxy/access.ts';
 import { AccessReviews } from '../../../proxy/access-reviews.ts';
 import { agentReviews, buildAgentApi } from '../../../proxy/agent-api.ts';
-import { type RenderedVolume, volumeReviewsMax } from '../../../proxy/agent-configurations.ts';
+import {
+  type ConfigurationSources,
+  type RenderedVolume,
+  volumeReviewsMax,
+} from '../../../proxy/agent-configurations.ts';
 import { agentAudience } from '../../../proxy/agent-protocol.ts';
 import { CentralAccess } from '../../../proxy/central-access.ts';
 import { clusterCallers } from '../../../proxy/cluster-callers.ts';
@@ -81,10 +85,12 @@ export interface CentreOptions {
   readonly serving: Serving;
   readonly now?: () => number;
   readonly imageHost?: string;
+  readonly hasDriver?: boolean;
 }
 
 /** Starts a replica of the centre: its API for agents, over HTTPS. */
-export async function startCentre({ cluster, serving, now = Date.now, imageHost = 'localhost:1' }: CentreOptions) {
+export async function startCentre(options: CentreOptions) {
+  const { cluster, serving, now = Date.now, imageHost = 'localhost:1', hasDriver = true } = options;
   const { api: client, store } = cluster;
   const transports = new RegistryTransports();
   const exchanges: string[] = [];
@@ -97,7 +103,7 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
     return localAccess({ store, callers, grants });
   };
   const access = accessOf();
-  const options = {
+  const answering = {
     access,
     transports,
     limits: new UpstreamLimits(),
@@ -106,24 +112,22 @@ export async function startCentre({ cluster, serving, now = Date.now, imageHost 
   };
   const requests: string[] = [];
   const rendered: RenderedVolume[] = [];
+  const sources: ConfigurationSources = {
+    store,
+    access: accessOf({ max: volumeReviewsMax }),
+    last: new LastConfigurations(),
+    caBundle: () => serving.ca,
+    clusterDomain: 'cluster.local',
+    now,
+    onRender: (volume) => rendered.push(volume),
+  };
   const api = buildAgentApi({
     access,
     agents: new TokenReviews({ ...agentReviews, client, now }),
     agentName,
-    driver: {
-      name: driverName,
-      sources: {
-        store,
-        access: accessOf({ max: volumeReviewsMax }),
-        last: new LastConfigurations(),
-        caBundle: () => serving.ca,
-        clusterDomain: 'cluster.local',
-        now,
-        onRender: (volume) => rendered.push(volume),
-      },
-    },
+    driver: hasDriver ? { name: driverName, sources } : undefined,
     imageHost,
-    serve: (request, response, call) => void answerCall(request, response, call, options),
+    serve: (request, response, call) => void answerCall(request, response, call, answering),
     onError: (error) => errors.push(error),
     now,
   });
