@@ -14,7 +14,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   webhook: ['credentials', 'certs', 'connectors', 'platform'],
   proxy: ['credentials', 'certs', 'connectors', 'platform'],
   controller: ['credentials', 'certs', 'connectors', 'platform'],
-  csi: ['credentials', 'certs', 'connectors', 'platform'],
+  csi: ['connectors', 'platform'],
   kubelet: ['credentials', 'certs', 'connectors', 'platform'],
   cli: ['webhook', 'proxy', 'controller', 'csi', 'kubelet', 'credentials', 'certs', 'connectors', 'platform'],
 };

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { ProxyError, type ProxyErrorCode } from '../../platform/errors.ts';
 import { printable } from '../../platform/printable.ts';
 import { formatKey } from '../address.ts';
-import type { ConnectorDocuments } from '../catalogue.ts';
+import type { ConnectorCatalogue, ConnectorDocuments } from '../catalogue.ts';
 import type { Configuration } from '../schema.ts';
 import { parseTemplate, type Template, TemplateError } from '../template/template.ts';
 import { builtinFiles } from './builtin-files.ts';
@@ -175,7 +175,7 @@ export function templateProblems(configurations: readonly Configuration[]): read
 /** The documents of each connector of a want, and which one is not there. */
 export function documentsFor(
   want: Pick<ConfigurationWant, 'connectors'>,
-  { documents }: { documents(key: ConfigurationWant['connectors'][number]): ConnectorDocuments | undefined },
+  { documents }: Pick<ConnectorCatalogue, 'documents'>,
 ): readonly ConnectorDocuments[] {
   return want.connectors.map((key) => {
     const found = documents(key);
