@@ -10,6 +10,7 @@ import { expect, test } from 'vitest';
 import { type Driver, startDriver } from '../../csi/driver.ts';
 import { ManualTimers } from '../platform/kubernetes/support/manual-timers.ts';
 import { connectTo } from './support/kubelet.ts';
+import { silentObserver } from './support/silent-observer.ts';
 import { fakeSource } from './support/source.ts';
 
 async function openRoot() {
@@ -36,13 +37,7 @@ async function openRoot() {
       random: () => 0.5,
       settle: async () => {},
       log: pino({ level: 'silent' }),
-      observer: {
-        published: () => {},
-        publishFailed: () => {},
-        unpublished: () => {},
-        unpublishFailed: () => {},
-        asked: () => {},
-      },
+      observer: silentObserver,
     });
     parts.defer(() => driver.close());
     return driver;

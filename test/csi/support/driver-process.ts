@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { startDriver } from '../../../csi/driver.ts';
 import { linuxMounts } from '../../../csi/mounts.ts';
 import { realTimers } from '../../../platform/kubernetes/timers.ts';
+import { silentObserver } from './silent-observer.ts';
 import { fakeSource } from './source.ts';
 
 /** Where it can be told to die. */
@@ -50,13 +51,7 @@ await startDriver({
   now: Date.now,
   random: Math.random,
   settle: async () => come('swapped'),
-  observer: {
-    published: () => {},
-    publishFailed: () => {},
-    unpublished: () => {},
-    unpublishFailed: () => {},
-    asked: () => {},
-  },
+  observer: silentObserver,
   log,
 });
 process.stdout.write('listening\n');

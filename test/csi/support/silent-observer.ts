@@ -1,0 +1,9 @@
+import type { DriverObserver } from '../../../csi/driver.ts';
+
+export const silentObserver: DriverObserver = {
+  published: () => {},
+  publishFailed: () => {},
+  unpublished: () => {},
+  unpublishFailed: () => {},
+  asked: () => {},
+};
