@@ -127,9 +127,12 @@ function renderText(text: string, variables: object, where: string): string {
     return templateOf(text).render(variables, { maxLength: fileMax });
   } catch (error) {
     if (!(error instanceof TemplateError)) throw error;
-    throw refuse(`${where}, line ${error.line}: ${error.message}`, error);
+    throw refuse(told(where, error), error);
   }
 }
+
+const told = (where: string, { line, column, reason }: TemplateError): string =>
+  `${where}, line ${line}, column ${column}: ${reason}`;
 
 function templateOf(text: string): Template {
   const known = templates.get(text);
@@ -165,7 +168,7 @@ export function templateProblems(configurations: readonly Configuration[]): read
         templateOf(text);
         return [];
       } catch (problem) {
-        if (problem instanceof TemplateError) return [`${where}, line ${problem.line}: ${problem.message}`];
+        if (problem instanceof TemplateError) return [told(where, problem)];
         throw problem;
       }
     }),

@@ -56,7 +56,7 @@ describe('render', () => {
 
   test('says where a template is wrong', async () => {
     await expect(rendered({ connectors: 'npm', configurations: 'broken' })).rejects.toThrow(
-      /ConnectorClass "own", configuration "broken", file "file", line 1: /,
+      /ConnectorClass "own", configuration "broken", file "file", line 1, column \d+: /,
     );
   });
 

@@ -275,7 +275,7 @@ test('templates of the class that cannot be read are told, and keep nobody from 
     Ready: 'True Ready',
   });
   expect(messageIn({ conditions }, 'ConnectorClassReady')).toMatch(
-    /^ConnectorClass "broken": configuration "npm", file "\.npmrc", line 2: /,
+    /^ConnectorClass "broken": configuration "npm", file "\.npmrc", line 2, column \d+: /,
   );
 });
 

@@ -257,14 +257,14 @@ describe('what is refused', () => {
       { names: ['mine'] },
       ofClass({ name: 'mine', data: { f: 'one\ntwo {{ if }}' } }),
       'CONFIGURATION_INVALID',
-      /ConnectorClass "own", configuration "mine", file "f", line 2: /,
+      /ConnectorClass "own", configuration "mine", file "f", line 2, column \d+: /,
     ],
     [
       'a template that fails',
       { names: ['mine'] },
       ofClass({ name: 'mine', data: { f: '\n\n{{ index .connectors 7 }}' } }),
       'CONFIGURATION_INVALID',
-      /file "f", line 3: /,
+      /file "f", line 3, column \d+: /,
     ],
     ...['../escape', 'a/b', '..', '.', '..data', '', 'a b', 'x'.repeat(254)].map((name): (typeof rows)[number] => [
       `file name ${JSON.stringify(name.slice(0, 20))}`,
@@ -285,7 +285,7 @@ describe('what is refused', () => {
       { names: ['mine'] },
       ofClass({ name: 'mine', data: { f: '{{ range 100000 }}{{ repeat 100 "y" }}{{ end }}' } }),
       'CONFIGURATION_INVALID',
-      /file "f", line 1: /,
+      /file "f", line 1, column \d+: /,
     ],
     [
       'files that are too large together',
@@ -343,7 +343,7 @@ test('what is wrong with the templates of a class is told without rendering them
     { name: 'bad', data: { f: 'x\n{{ nosuch }}', '../g': '' } },
   ];
   expect(templateProblems(configurations)).toEqual([
-    expect.stringMatching(/^configuration "bad", file "f", line 2: /),
+    expect.stringMatching(/^configuration "bad", file "f", line 2, column \d+: /),
     'configuration "bad", file "../g": that is no file name',
   ]);
 });
