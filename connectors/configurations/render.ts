@@ -4,7 +4,16 @@ import { printable } from '../../platform/printable.ts';
 import { formatKey } from '../address.ts';
 import type { ConnectorCatalogue, ConnectorDocuments } from '../catalogue.ts';
 import type { Configuration } from '../schema.ts';
-import { parseTemplate, type Template, TemplateError } from '../template/template.ts';
+import {
+  createBudget,
+  type PreparedData,
+  parseTemplate,
+  prepareData,
+  type RenderBudget,
+  type Template,
+  TemplateError,
+  templateLengthMax,
+} from '../template/template.ts';
 import { builtinFiles } from './builtin-files.ts';
 import { digestOf, fingerprintOf, specLength } from './fingerprints.ts';
 import { paramsOf } from './params.ts';
@@ -48,8 +57,10 @@ export function renderConfigurations(
   const all = chooseConfigurations(want, documents);
   const count = all.reduce((sum, { configuration }) => sum + Object.keys(configuration.data ?? {}).length, files.size);
   if (count > filesMax) throw tooLarge(`there would be ${count} files of at most ${filesMax}`);
+  // One for the whole volume: nothing else runs in this process while templates do.
+  const budget = createBudget();
   for (const chosen of all) {
-    for (const { name, content } of renderOne(chosen, want, connectors, context)) files.set(name, content);
+    for (const { name, content } of renderOne(chosen, want, connectors, context, budget)) files.set(name, content);
   }
   for (const name of want.excluded) files.delete(name);
   return checked([...files].map(([name, content]) => ({ name, content })));
@@ -108,23 +119,32 @@ function renderOne(
   want: ConfigurationWant,
   connectors: readonly TemplateConnector[],
   context: ConfigurationContext,
+  budget: RenderBudget,
 ): readonly ConfigurationFile[] {
   const { name, data = {} } = configuration;
   const params = paramsOf(configuration, Object.hasOwn(want.params, name) ? want.params[name] : {});
-  const variables = templateData(connectors, className, { [name]: params, ...params }, context);
+  const place = `ConnectorClass "${className}", configuration "${name}"`;
+  const given = templateData(connectors, className, { [name]: params, ...params }, context);
+  const variables = refusing(place, () => prepareData(given, budget));
   return Object.entries(data).map(([file, text]) => {
-    const where = `ConnectorClass "${className}", configuration "${name}", file "${printable(file, 80)}"`;
+    const where = `${place}, file "${printable(file, 80)}"`;
     if (!isFileName(file)) {
       throw refuse(`${where}: that is no file name: write letters, digits, ".", "_" and "-", and no ".." before them`);
     }
-    return { name: file, content: renderText(text, variables, where) };
+    return { name: file, content: renderText(text, variables, budget, where) };
   });
 }
 
-function renderText(text: string, variables: object, where: string): string {
-  if (text.length > fileMax) throw tooLarge(`${where}: the template has more than ${fileMax} characters`);
+function renderText(text: string, variables: PreparedData, budget: RenderBudget, where: string): string {
+  if (text.length > templateLengthMax) {
+    throw tooLarge(`${where}: the template has more than ${templateLengthMax} characters`);
+  }
+  return refusing(where, () => templateOf(text).render(variables, { maxLength: fileMax, budget }));
+}
+
+function refusing<T>(where: string, work: () => T): T {
   try {
-    return templateOf(text).render(variables, { maxLength: fileMax });
+    return work();
   } catch (error) {
     if (!(error instanceof TemplateError)) throw error;
     throw refuse(told(where, error), error);
@@ -138,7 +158,7 @@ function templateOf(text: string): Template {
   const known = templates.get(text);
   if (known !== undefined) return known;
   const parsed = parseTemplate(text, 'template');
-  templates.set(text, parsed, { size: text.length + 1 });
+  templates.set(text, parsed, { size: parsed.weight });
   return parsed;
 }
 

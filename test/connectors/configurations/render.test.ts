@@ -276,9 +276,9 @@ describe('what is refused', () => {
     [
       'a template that is too large',
       { names: ['mine'] },
-      ofClass({ name: 'mine', data: { f: 'x'.repeat(262_145) } }),
+      ofClass({ name: 'mine', data: { f: 'x'.repeat(65_537) } }),
       'CONFIGURATION_TOO_LARGE',
-      /262144/,
+      /65536/,
     ],
     [
       'a template that makes too much',
@@ -286,6 +286,34 @@ describe('what is refused', () => {
       ofClass({ name: 'mine', data: { f: '{{ range 100000 }}{{ repeat 100 "y" }}{{ end }}' } }),
       'CONFIGURATION_INVALID',
       /file "f", line 1, column \d+: /,
+    ],
+    [
+      'files that together take too long',
+      { names: ['mine'] },
+      ofClass({
+        name: 'mine',
+        data: Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`f${at}`, '{{ range until 900 }}{{ end }}'])),
+      }),
+      'CONFIGURATION_INVALID',
+      /file "f\d+", line 1, column /,
+    ],
+    [
+      'more files than a volume has',
+      { names: ['mine'] },
+      ofClass({ name: 'mine', data: Object.fromEntries(Array.from({ length: 250 }, (_, at) => [`f${at}`, ''])) }),
+      'CONFIGURATION_TOO_LARGE',
+      /258 files of at most 256/,
+    ],
+    [
+      'connectors that are too large together',
+      { names: [] },
+      [
+        connectorOf({
+          params: Array.from({ length: 33 }, (_, at) => ({ name: `p${at}`, value: 'x'.repeat(8000) })),
+        }),
+      ],
+      'CONFIGURATION_TOO_LARGE',
+      /of at most 262144/,
     ],
     [
       'files that are too large together',
