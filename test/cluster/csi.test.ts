@@ -40,6 +40,8 @@ const sleepLong = ['busybox', 'sleep', '86400'];
 /** What a reader would see half of, if it were to be seen. */
 const ownFile = (version: number): string => `v${version} ${'x'.repeat(100_000)} v${version}\n`;
 
+const ownTemplate = (version: number): string => `v${version} {{ repeat 100000 "x" }} v${version}\n`;
+
 const ownClass = (version: number): object => ({
   apiVersion: 'connectors.alauda.io/v1alpha1',
   kind: 'ConnectorClass',
@@ -47,7 +49,7 @@ const ownClass = (version: number): object => ({
   spec: {
     auth: { types: [{ name: 'tokenAuth', secretType: 'cpaas.io/distribution-registry-token' }] },
     configurations: [
-      { name: 'own', data: { 'own.txt': ownFile(version) } },
+      { name: 'own', data: { 'own.txt': ownTemplate(version) } },
       { name: 'faulty', data: { 'faulty.txt': 'first line\n{{ .connector.spec.address | frobnicate }}\n' } },
     ],
   },
