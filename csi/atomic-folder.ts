@@ -32,6 +32,8 @@ export interface AtomicFolderOptions {
 }
 
 const data = '..data';
+/** What `#writeNew` calls the folder of the files. */
+const generation = /^\.\.\d+\.[0-9a-f]{8}$/;
 const newData = '..data_tmp';
 const newState = '..state_tmp';
 const removed = '.removed';
@@ -133,7 +135,10 @@ export class AtomicFolder {
   /** The folder that `..data` leads to. */
   async #current(): Promise<string | undefined> {
     const name = await unlessMissing(readlink(this.#at(data)));
-    return name !== undefined && /^\.\.[^/]+$/.test(name) ? name : undefined;
+    if (name === undefined || !generation.test(name)) return undefined;
+    // Not through another link: whoever came to write here must not lead root elsewhere.
+    const found = await unlessMissing(lstat(this.#at(name)));
+    return found?.isDirectory() ? name : undefined;
   }
 
   async #removeAllBut(current: string | undefined): Promise<void> {

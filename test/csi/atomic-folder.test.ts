@@ -51,6 +51,18 @@ describe('a folder', () => {
     expect(await folder.readState()).toBe('two');
   });
 
+  test.each(['..7.0123abcd', '../elsewhere'])('is led nowhere else by a link, %s', async (name) => {
+    const { write, path, look } = await openFolder();
+    const elsewhere = await mkdtemp(join(tmpdir(), 'elsewhere-'));
+    onTestFinished(() => rm(elsewhere, { recursive: true, force: true }));
+    await writeFile(join(elsewhere, 'a'), '1');
+    if (!name.includes('/')) await symlink(elsewhere, join(path, name));
+    await symlink(name.includes('/') ? elsewhere : name, join(path, '..data'));
+    await write({ a: '1' });
+    expect(await readdir(elsewhere)).toEqual(['a']);
+    expect(await look()).toEqual({ files: { a: '1' }, folders: [expect.stringMatching(/^\.\.7\.[0-9a-f]{8}$/)] });
+  });
+
   test('keeps the files that were there until readers have had the time to open them', async () => {
     const held = Promise.withResolvers<void>();
     const settling = Promise.withResolvers<void>();
