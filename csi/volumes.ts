@@ -60,6 +60,8 @@ export class Volumes {
   readonly #states = new Map<string, VolumeState>();
   readonly #budget: MemoryBudget;
   readonly #renders: RenderQueue;
+  /** A pod may have hundreds of volumes: the others of its node are served meanwhile. */
+  readonly #pods = new Slots({ perKey: 4, waitingPerKey: 4_096 });
   readonly #turns = new Slots({ perKey: 1, waitingPerKey: 16 });
   /** Where hundreds of pods come at once, the first should be served first, rather than all of them late. */
   readonly #disk = new Slots({ perKey: 4, waitingPerKey: Number.POSITIVE_INFINITY });
@@ -97,7 +99,12 @@ export class Volumes {
     if (target === undefined) {
       throw new CsiError(status.FAILED_PRECONDITION, 'the folder that the target path is to be made in does not exist');
     }
-    return await this.#inTurn(target, signal, () => this.#publishWhole(target, request, signal));
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    const publishing = this.#pods.run(request.pod, either, () =>
+      this.#inTurn(target, signal, () => this.#publishWhole(target, request, signal)),
+    );
+    if (publishing === undefined) throw new CsiError(status.ABORTED, 'too many volumes of this pod wait already');
+    return await publishing;
   }
 
   /**

@@ -233,7 +233,10 @@ requireMounts()('while the centre is away', () => {
     const paths = await Promise.all(Array.from({ length: 40 }, (_, at) => scene.target(`pod-${at}`)));
     const publishAll = (token: string) =>
       Promise.all(
-        paths.map(async (path) => (await scene.node.call('NodePublishVolume', publishRequest(path, { token }))).code),
+        paths.map(async (path, at) => {
+          const request = publishRequest(path, { token, pod: `app-${at}` });
+          return (await scene.node.call('NodePublishVolume', request)).code;
+        }),
       );
     expect(new Set(await publishAll('first'))).toEqual(new Set(['OK']));
     scene.source.asked.length = 0;
@@ -257,6 +260,26 @@ requireMounts()('while the centre is away', () => {
     scene.source.answer = answer;
     expect(await publish({}, await scene.target('new'))).toBe('mounted');
     expect(await publish({ token: 'second' })).toBe('refreshed');
+  });
+
+  test('a pod with many volumes keeps no other pod waiting', async () => {
+    await using volume = await openMounted();
+    const { scene, publish } = volume;
+    const { answer } = scene.source;
+    const ending = new AbortController();
+    scene.source.answer = async (question, signal) => {
+      if (question.token === 'many' && !ending.signal.aborted)
+        await once(AbortSignal.any([signal, ending.signal]), 'abort');
+      return await answer(question, signal);
+    };
+    const paths = await Promise.all(Array.from({ length: 30 }, (_, at) => scene.target(`many-${at}`)));
+    const many = paths.map((path) =>
+      scene.node.call('NodePublishVolume', publishRequest(path, { token: 'many', pod: 'many' })),
+    );
+    await expect.poll(() => scene.source.asked.filter(({ token }) => token === 'many')).toHaveLength(4);
+    expect(await publish({ token: 'second' })).toBe('refreshed');
+    ending.abort();
+    expect(new Set((await Promise.all(many)).map(({ code }) => code))).toEqual(new Set(['OK']));
   });
 
   test('it is asked again for good files after 5 seconds', async () => {

@@ -50,6 +50,7 @@ export interface PublishOptions {
   readonly group?: string;
   readonly volumeId?: string;
   readonly namespace?: string;
+  readonly pod?: string;
 }
 
 export const tokensAttribute = 'csi.storage.k8s.io/serviceAccount.tokens';
@@ -72,7 +73,7 @@ export function publishRequest(targetPath: string, options: PublishOptions = {})
     volume_context: {
       ...attributes,
       'csi.storage.k8s.io/ephemeral': 'true',
-      'csi.storage.k8s.io/pod.name': 'app',
+      'csi.storage.k8s.io/pod.name': options.pod ?? 'app',
       'csi.storage.k8s.io/pod.namespace': options.namespace ?? 'team',
       'csi.storage.k8s.io/pod.uid': '5b0e4f0c-0000-0000-0000-000000000000',
       'csi.storage.k8s.io/serviceAccount.name': 'default',
