@@ -286,7 +286,7 @@ requireCluster(
     test('a connector that is deleted is told in events, and the files stay, for another kubelet too', async () => {
       await kubectl('delete', 'pods', '-n', crowd, '--all', '--wait=false');
       await kubectl('delete', 'connector', '-n', namespace, 'own');
-      await eventSays(scene, 'loop', /code = NotFound .*own/);
+      await eventSays(scene, 'loop', /code = Aborted desc = NOT_FOUND: .*own.*; the volume stays mounted as it is/);
       const before = await countRefusals();
       await scene.cluster.restart('kubelet');
       await waitUntil({ what: 'it is told again', isReady: async () => (await countRefusals()) > before });
