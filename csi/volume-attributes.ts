@@ -1,5 +1,6 @@
 import { type ConnectorKey, parseKey } from '../connectors/address.ts';
 import {
+  attributeLengthMax,
   type ConfigurationWant,
   configurationWant,
   connectorsMax,
@@ -16,8 +17,6 @@ export type Attributes = Readonly<Record<string, string>>;
 
 /** Attributes that the kubelet adds begin with it. */
 const kubelets = 'csi.storage.k8s.io/';
-/** Nobody needs as much, and a parameter may be in many files. */
-const attributeMax = 8_192;
 const configurationNameMax = 253;
 const expirationMs = { min: 600_000, max: 86_400_000 };
 const known = [
@@ -49,8 +48,8 @@ function refuseUnknown(attributes: Attributes): void {
     if (!(known as readonly string[]).includes(name)) {
       throw invalidArgument(`volume attribute "${printable(name)}" is not known: there are ${known.join(', ')}`);
     }
-    if (value.length > attributeMax) {
-      throw invalidArgument(`volume attribute ${name} is longer than ${attributeMax} characters`);
+    if (value.length > attributeLengthMax) {
+      throw invalidArgument(`volume attribute ${name} is longer than ${attributeLengthMax} characters`);
     }
   }
 }

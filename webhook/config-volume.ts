@@ -1,6 +1,12 @@
 import { type ConnectorKey, formatKey, parseKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
-import { connectorsMax, driverName, filesMax, namesMax } from '../connectors/configurations/protocol.ts';
+import {
+  attributeLengthMax,
+  connectorsMax,
+  driverName,
+  filesMax,
+  namesMax,
+} from '../connectors/configurations/protocol.ts';
 import type { WantedConfigurations } from './configurations.ts';
 import { type ClientFiles, equip, filesOf, volumeName } from './container-injection.ts';
 import { declaredConfigurations } from './declared-configurations.ts';
@@ -19,7 +25,14 @@ const containerLists = ['containers', 'initContainers'] as const;
  * the way stays, with a warning.
  */
 export function withConfigVolume(spec: RawObject, wanted: WantedConfigurations, warnings: Warnings): RawObject {
-  const volumes = withVolume(listOf(spec['volumes']), volumeOf(wanted));
+  const volume = volumeOf(wanted);
+  const long = tooLong(volume);
+  if (long !== undefined) {
+    const most = `${long} of its volume would have more than ${attributeLengthMax} characters`;
+    warnings.add(`no client configuration is mounted: attribute ${most}`);
+    return spec;
+  }
+  const volumes = withVolume(listOf(spec['volumes']), volume);
   if (volumes === undefined) {
     warnings.add(`volume ${quote(volumeName)} of the pod is in the way: no client configuration is mounted`);
     return spec;
@@ -83,6 +96,10 @@ function volumeOf({ connectors, names, excluded, params }: WantedConfigurations)
   };
   return { name: volumeName, csi: { driver: driverName, readOnly: true, volumeAttributes } };
 }
+
+/** An attribute that the driver would refuse, and the pod never start. */
+const tooLong = ({ csi }: ConfigVolume): string | undefined =>
+  Object.entries(csi.volumeAttributes).find(([, value]) => value.length > attributeLengthMax)?.[0];
 
 /** Adds the volume, or brings the one of an earlier pass up to date; undefined where another has its name. */
 function withVolume(volumes: readonly unknown[] | undefined, volume: ConfigVolume): readonly unknown[] | undefined {

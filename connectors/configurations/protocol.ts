@@ -20,6 +20,8 @@ export const fileMax = 262_144;
 export const filesMax = 256;
 export const filesTotalMax = 1_048_576;
 export const wantsMax = 512;
+/** Characters of one attribute of a volume: nobody needs as much, and a parameter may be in many files. */
+export const attributeLengthMax = 8_192;
 
 /** One component of a path that does not begin with "..", which is what the files' own folders begin with. */
 export const isFileName = (name: string): boolean =>

@@ -98,3 +98,19 @@ it('a volume of an earlier pass gets the params of today', () => {
     expect((attributes as Record<string, string>)['configuration.params']).toBe(expected);
   }
 });
+
+it.each([
+  ['params', 'tool', `{"tool": {"folder": "${'x'.repeat(8_192)}"}}`, 'configuration.params'],
+  [
+    'names',
+    `tool,${Array.from({ length: 40 }, (_, at) => `!${'f'.repeat(240)}${at}`).join(',')}`,
+    '',
+    'configuration.names',
+  ],
+])('with %s that the driver would refuse nothing is mounted, with a warning', (_what, names, params, attribute) => {
+  expect(attributesFor(names, params)).toEqual({
+    names: undefined,
+    params: undefined,
+    warnings: [expect.stringContaining(`attribute ${attribute} of its volume would have more than 8192 characters`)],
+  });
+});
