@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ConnectorDocuments } from '../catalogue.ts';
+import { type ConnectorDocuments, namespaceOf } from '../catalogue.ts';
 import { type Configuration, type Connector, proxyFormOf } from '../schema.ts';
 
 /** What stands for a document where only changes matter. */
@@ -29,13 +29,12 @@ export const specLength = ({ connector }: ConnectorDocuments): number => fingerp
 
 /** Changes with what templates see of a connector, and with these configurations of its class. */
 export function fingerprintOf({ connector, connectorClass }: ConnectorDocuments, names: readonly string[]): string {
-  const { namespace = '', name } = connector.metadata;
   const wanted = (connectorClass.spec.configurations ?? []).filter((configuration) =>
     names.includes(configuration.name),
   );
   return JSON.stringify([
-    namespace,
-    name,
+    namespaceOf(connector),
+    connector.metadata.name,
     fingerprintIn(specs, connector.spec).digest,
     connectorClass.metadata.name,
     proxyFormOf(connectorClass),

@@ -1,5 +1,5 @@
 import { formatKey, proxyUrl } from '../address.ts';
-import type { ConnectorDocuments } from '../catalogue.ts';
+import { type ConnectorDocuments, namespaceOf } from '../catalogue.ts';
 import { proxyFormOf } from '../schema.ts';
 
 /** What configurations are rendered with, beside the connectors. */
@@ -36,7 +36,8 @@ export function templateConnector(
   { connector, connectorClass }: ConnectorDocuments,
   clusterDomain: string,
 ): TemplateConnector {
-  const { name, namespace = 'default' } = connector.metadata;
+  const { name } = connector.metadata;
+  const namespace = namespaceOf(connector);
   const proxyAddress = proxyUrl({ namespace, name }, proxyFormOf(connectorClass), clusterDomain);
   return {
     name,
