@@ -1,20 +1,17 @@
 import type { Budget } from './budget.ts';
-import { formatScalar, formatValue } from './format-value.ts';
+import { formatValue } from './format-value.ts';
+import { integerOf, integerParts } from './integers.ts';
 import { isList, type Value } from './values.ts';
-
-/** sprig's strval: a value as text. */
-export const toText = (value: Value, budget: Budget): string =>
-  typeof value === 'object' && value !== null ? formatValue(value, budget) : formatScalar(value);
 
 /** sprig's strslice: the elements of a list as texts without the nils, or the one value. */
 export function toTexts(value: Value, budget: Budget): string[] {
   if (value === null || value === undefined) return [];
-  if (!isList(value)) return [toText(value, budget)];
+  if (!isList(value)) return [formatValue(value, budget)];
   budget.spend(value.length);
-  return value.filter((element) => element !== null && element !== undefined).map((element) => toText(element, budget));
+  return value
+    .filter((element) => element !== null && element !== undefined)
+    .map((element) => formatValue(element, budget));
 }
-
-const integer = /^([+-]?)(0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)$/;
 
 /** spf13/cast's ToInt64: what is no whole number is 0. */
 export function toInt(value: Value): bigint {
@@ -22,13 +19,11 @@ export function toInt(value: Value): bigint {
   if (typeof value === 'boolean') return value ? 1n : 0n;
   if (typeof value === 'number') return Number.isFinite(value) ? BigInt.asIntN(64, clamped(value)) : -(2n ** 63n);
   if (typeof value !== 'string') return 0n;
-  const parts = integer.exec(value.replace(/\.0*$/, ''));
-  if (parts === null) return 0n;
-  const digits = (parts[2] ?? '').replaceAll('_', '');
+  const parts = integerParts(value.replace(/\.0*$/, ''));
+  if (parts === undefined) return 0n;
   // No int64 has more digits, and to read a million of them takes long.
-  if (digits.replace(/^0[xXbBoO]?0*/, '').length > 64) return 0n;
-  const magnitude = BigInt(/^0[0-7]/.test(digits) ? `0o${digits}` : digits);
-  const signed = parts[1] === '-' ? -magnitude : magnitude;
+  if (parts.digits.replace(/^0[xXbBoO]?0*/, '').length > 64) return 0n;
+  const signed = integerOf(parts);
   return BigInt.asIntN(64, signed) === signed ? signed : 0n;
 }
 

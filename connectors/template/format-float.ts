@@ -47,10 +47,9 @@ function exponential(value: number, precision: number): string {
 }
 
 /** Go's `%f`: exact, and halves go to the even digit. */
-export function fixedFloat(value: number, precision?: number): string {
+export function fixedFloat(value: number, precision: number): string {
   const named = special(value);
   if (named !== undefined) return named;
-  if (precision === undefined) return sign(value) + plainDigits(Math.abs(value));
   const scaled = roundedHalfEven(Math.abs(value), precision)
     .toString()
     .padStart(precision + 1, '0');

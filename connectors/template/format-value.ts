@@ -2,17 +2,14 @@ import type { Budget } from './budget.ts';
 import { shortestFloat } from './format-float.ts';
 import { Refusal } from './template-error.ts';
 import { TextBuilder } from './text-builder.ts';
-import { type GoMap, isList, isNil, sortedKeys, type Value } from './values.ts';
-
-const maxDepth = 200;
+import { depthMax, type GoMap, isList, isNil, sortedKeys, type Value } from './values.ts';
 
 /** A value as Go's `%v` writes it. */
 export function formatValue(value: Value, budget: Budget): string {
-  return formatNested(value, budget, (scalar) => formatScalar(scalar));
+  return formatNested(value, budget, formatScalar);
 }
 
-/** A scalar as Go's `%v` writes it. */
-export function formatScalar(value: Value): string {
+function formatScalar(value: Value): string {
   if (isNil(value)) return '<nil>';
   return typeof value === 'number' ? shortestFloat(value) : String(value);
 }
@@ -43,7 +40,7 @@ class NestedWriter {
   add(value: Value, depth: number): void {
     this.budget.spend(1);
     if (isNil(value) || typeof value !== 'object') this.addLeaf(value);
-    else if (depth > maxDepth) throw new Refusal(`a value has more than ${maxDepth} levels: does a map hold itself?`);
+    else if (depth > depthMax) throw new Refusal(`a value has more than ${depthMax} levels: does a map hold itself?`);
     else if (isList(value)) this.addList(value, depth);
     else this.addMap(value, depth);
   }

@@ -2,9 +2,7 @@ import { parseJson } from '../../platform/json.ts';
 import type { Budget } from './budget.ts';
 import { Refusal } from './template-error.ts';
 import { TextBuilder } from './text-builder.ts';
-import { type GoMap, isList, isNil, nilList, sortedKeys, type Value } from './values.ts';
-
-const maxDepth = 200;
+import { depthMax, type GoMap, isList, isNil, nilList, sortedKeys, type Value } from './values.ts';
 
 export interface JsonStyle {
   /** Whether < > & are escaped, as Go does unless it is told otherwise. */
@@ -53,8 +51,8 @@ class JsonWriter {
   }
 
   private writeGroup(group: readonly Value[] | GoMap, depth: number): void {
-    if (depth >= maxDepth) {
-      throw new Refusal(`the value for JSON has more than ${maxDepth} levels: does a map hold itself?`);
+    if (depth >= depthMax) {
+      throw new Refusal(`the value for JSON has more than ${depthMax} levels: does a map hold itself?`);
     }
     const { builder, style } = this;
     const lineBreak = (levels: number): string => (style.indent > 0 ? `\n${' '.repeat(style.indent * levels)}` : '');
@@ -100,7 +98,7 @@ export function fromJson(text: string, budget: Budget): Value | undefined {
 
 function jsonValue(parsed: unknown, budget: Budget, depth: number): Value {
   budget.spend(1);
-  if (depth > maxDepth) throw new Refusal(`the JSON has more than ${maxDepth} levels`);
+  if (depth > depthMax) throw new Refusal(`the JSON has more than ${depthMax} levels`);
   if (typeof parsed === 'string') return parsed.toWellFormed();
   if (typeof parsed === 'number' || typeof parsed === 'boolean') return parsed;
   if (typeof parsed !== 'object' || parsed === null) return null;

@@ -1,7 +1,9 @@
+import { integerOf, integerParts } from './integers.ts';
 import type { NumberNode } from './nodes.ts';
 import { Refusal } from './template-error.ts';
 
-const simpleEscapes: ReadonlyMap<string, string> = new Map([
+/** Characters by the letter behind the backslash. */
+export const simpleEscapes: ReadonlyMap<string, string> = new Map([
   ...([['a', '\x07'] as const, ['b', '\b'] as const, ['f', '\f'] as const, ['n', '\n'] as const] as const),
   ...([['r', '\r'] as const, ['t', '\t'] as const, ['v', '\v'] as const, ['\\', '\\'] as const] as const),
 ]);
@@ -42,17 +44,15 @@ export function characterNode(literal: string, at: number): NumberNode {
 /** More digits than any number has, and few enough to be read at once. */
 const maxNumberLength = 1024;
 
-const integer =
-  /^([+-]?)(0[xX]_?[0-9a-fA-F](?:_?[0-9a-fA-F])*|0[bB]_?[01](?:_?[01])*|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)$/;
 const decimal =
   /^[+-]?(?:[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?|\.[0-9](?:_?[0-9])*)(?:[eE][+-]?[0-9](?:_?[0-9])*)?$/;
 
 /** Reads a number literal of Go. Throws a Refusal for what is none, or has no room in 64 bits. */
 export function numberNode(text: string, at: number): NumberNode {
   if (text.length > maxNumberLength) throw new Refusal(`a number has more than ${maxNumberLength} characters`);
-  const parts = integer.exec(text);
-  if (parts !== null) {
-    const value = integerOf(parts[1] === '-', (parts[2] ?? '').replaceAll('_', ''));
+  const parts = integerParts(text);
+  if (parts !== undefined) {
+    const value = integerOf(parts);
     const isInt = BigInt.asIntN(64, value) === value;
     if (!isInt && BigInt.asUintN(64, value) !== value) throw new Refusal(`${text} has no room in 64 bits`);
     return {
@@ -69,10 +69,4 @@ export function numberNode(text: string, at: number): NumberNode {
   if (!Number.isFinite(float) || !/[.eE]/.test(text)) throw new Refusal(`${text} is no number`);
   const int = Number.isInteger(float) && Math.abs(float) < 2 ** 63 ? BigInt(float) : undefined;
   return { kind: 'number', at, text, value: float, int, float };
-}
-
-function integerOf(isNegative: boolean, digits: string): bigint {
-  // A leading zero alone means octal in Go.
-  const magnitude = BigInt(/^0[0-7]/.test(digits) ? `0o${digits}` : digits);
-  return isNegative ? -magnitude : magnitude;
 }

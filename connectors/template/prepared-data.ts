@@ -1,7 +1,6 @@
 import { Refusal } from './template-error.ts';
-import type { GoMap, Spend, Value } from './values.ts';
+import { depthMax, type GoMap, type Spend, type Value } from './values.ts';
 
-const maxDepth = 200;
 /** Texts are not copied, so that a value is less work than a step. */
 const stepsPerValue = 1 / 8;
 
@@ -104,7 +103,7 @@ class Conversion {
   }
 
   private convertObject(data: object, depth: number): Value {
-    if (depth > maxDepth) throw new Refusal(`the data has more than ${maxDepth} levels`);
+    if (depth > depthMax) throw new Refusal(`the data has more than ${depthMax} levels`);
     if (Array.isArray(data)) {
       const list: Value[] = [];
       this.known.set(data, list);

@@ -1,9 +1,7 @@
 import type { Budget } from './budget.ts';
+import { simpleEscapes } from './literals.ts';
 
-const escapes: ReadonlyMap<string, string> = new Map([
-  ...([['\x07', '\\a'] as const, ['\b', '\\b'] as const, ['\f', '\\f'] as const, ['\n', '\\n'] as const] as const),
-  ...([['\r', '\\r'] as const, ['\t', '\\t'] as const, ['\v', '\\v'] as const, ['\\', '\\\\'] as const] as const),
-]);
+const escapes = new Map([...simpleEscapes].map(([letter, character]) => [character, `\\${letter}`]));
 // What Go's unicode.IsPrint does not take, the quotes and the backslash.
 const special = /["'\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
 

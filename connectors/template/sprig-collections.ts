@@ -1,5 +1,6 @@
 import type { Budget } from './budget.ts';
-import { toInt, toText, toTexts } from './convert.ts';
+import { toInt, toTexts } from './convert.ts';
+import { formatValue } from './format-value.ts';
 import { type FunctionTable, fixed, type TemplateFunction, variadic } from './signature.ts';
 import { Refusal } from './template-error.ts';
 import {
@@ -63,7 +64,7 @@ function dict(values: readonly Value[], budget: Budget): GoMap {
   budget.spend(2);
   const map: GoMap = new Map();
   for (let at = 0; at < values.length; at += 2) {
-    map.set(toText(values[at], budget), at + 1 < values.length ? values[at + 1] : '');
+    map.set(formatValue(values[at], budget), at + 1 < values.length ? values[at + 1] : '');
   }
   return map;
 }
@@ -113,7 +114,7 @@ export const listFunctions: FunctionTable = {
   }),
   sortAlpha: fixed(['any'], ([list], budget) => {
     const texts = toTexts(list, budget);
-    return typedList(isList(list) ? sortTexts(texts, budget.spend) : [toText(list, budget)], 'string');
+    return typedList(isList(list) ? sortTexts(texts, budget.spend) : [formatValue(list, budget)], 'string');
   }),
 };
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Budget } from './budget.ts';
-import { toText, toTexts } from './convert.ts';
+import { toTexts } from './convert.ts';
 import { formatValue } from './format-value.ts';
 import { goQuote } from './quote.ts';
 import { finderOf, splitText } from './search.ts';
@@ -186,7 +186,7 @@ export const stringFunctions: FunctionTable = {
   indent: fixed(['int', 'string'], ([spaces, text], budget) => indentText(text, spaces, budget)),
   nindent: fixed(['int', 'string'], ([spaces, text], budget) => `\n${indentText(text, spaces, budget)}`),
   quote: variadic([], 'any', (_none, values, budget) =>
-    joinedTexts(withoutNil(values), ' ', budget, (value) => goQuote(toText(value, budget), budget)),
+    joinedTexts(withoutNil(values), ' ', budget, (value) => goQuote(formatValue(value, budget), budget)),
   ),
   squote: variadic([], 'any', (_none, values, budget) =>
     joinedTexts(withoutNil(values), ' ', budget, (value) => `'${formatValue(value, budget)}'`),
@@ -194,7 +194,7 @@ export const stringFunctions: FunctionTable = {
   cat: variadic([], 'any', (_none, values, budget) =>
     joinedTexts(withoutNil(values), ' ', budget, (value) => formatValue(value, budget)),
   ),
-  toString: fixed(['any'], ([value], budget) => toText(value, budget)),
+  toString: fixed(['any'], ([value], budget) => formatValue(value, budget)),
   toStrings: fixed(['any'], ([value], budget) => typedList(toTexts(value, budget), 'string')),
   split,
   splitn: fixed(['string', 'int', 'string'], ([separator, limit, text], budget) =>

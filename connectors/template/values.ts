@@ -16,7 +16,8 @@ export type Spend = (steps: number) => void;
 /** A []any that is nil in Go, as `rest` of an empty list: an empty list, but `null` in JSON. */
 export const nilList: readonly Value[] = Object.freeze([]);
 
-const maxDepth = 200;
+/** Levels of lists and maps within each other. */
+export const depthMax = 200;
 
 /** The lists that are no []any, by the type of their elements: they equal no list of another type. */
 const elementTypes = new WeakMap<readonly Value[], 'string' | 'int'>();
@@ -111,7 +112,7 @@ export function isDeepEqual(a: Value, b: Value, spend: Spend, depth = 0): boolea
   if (typeof a === 'string' && typeof b === 'string' && a.length === b.length) spend(a.length / 64);
   if (typeof a !== 'object' || typeof b !== 'object') return a === b;
   if (a === b) return true;
-  if (depth > maxDepth) throw new Refusal(`the values have more than ${maxDepth} levels`);
+  if (depth > depthMax) throw new Refusal(`the values have more than ${depthMax} levels`);
   if (isList(a) || isList(b)) {
     if (!isList(a) || !isList(b) || a.length !== b.length || (a === nilList) !== (b === nilList)) return false;
     if (elementTypes.get(a) !== elementTypes.get(b)) return false;
