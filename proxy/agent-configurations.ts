@@ -1,5 +1,6 @@
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue, ConnectorDocuments } from '../connectors/catalogue.ts';
+import { declaredConfigurations } from '../connectors/configurations/declared.ts';
 import type { LastConfigurations } from '../connectors/configurations/last-configurations.ts';
 import type {
   ConfigurationAnswer,
@@ -9,7 +10,6 @@ import type {
 import {
   type ConfigurationFile,
   documentsFor,
-  findConfiguration,
   renderConfigurations,
   revisionOf,
 } from '../connectors/configurations/render.ts';
@@ -162,9 +162,9 @@ function reduceWant(
   const left = connectors.filter((key) => catalogue.documents(key) !== undefined);
   if (left.length === want.connectors.length) return want;
   if (left.length === 0) return { ...want, connectors: [...connectors] };
-  const documents = documentsThere(left, catalogue);
+  const declared = declaredConfigurations(documentsThere(left, catalogue));
   // A configuration that only the class of another connector has goes with it.
-  const names = want.names.filter((name) => findConfiguration(name, documents) !== undefined);
+  const names = want.names.filter((name) => declared.has(name));
   const params = Object.fromEntries(Object.entries(want.params).filter(([name]) => names.includes(name)));
   return { ...want, connectors: left, names, params };
 }

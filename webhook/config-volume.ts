@@ -9,7 +9,7 @@ import {
 } from '../connectors/configurations/protocol.ts';
 import type { WantedConfigurations } from './configurations.ts';
 import { type ClientFiles, equip, filesOf, volumeName } from './container-injection.ts';
-import { declaredConfigurations } from './declared-configurations.ts';
+import { configurationsOf } from './declared-configurations.ts';
 import { injectionsOf } from './injection.ts';
 import { isObject, listOf, namesOf, type RawObject, textOf } from './raw.ts';
 import { quote, type Warnings } from './warnings.ts';
@@ -64,7 +64,7 @@ export function withEphemeralMounts(
   const { connectors, names } = mounted;
   const present = new Set(namesOf(listOf(oldSpec['ephemeralContainers']) ?? []));
   const isNew = (container: unknown) => isObject(container) && !present.has(textOf(container['name']) ?? '');
-  const injections = injectionsOf(names, declaredConfigurations(connectors, catalogue), warnings);
+  const injections = injectionsOf(names, configurationsOf(connectors, catalogue), warnings);
   const files = filesOf({ connectors, injections });
   if (isTooMuch(files, containers.length, warnings)) return spec;
   const equipped = containers.map((container) => (isNew(container) ? equip(container, files, warnings) : container));

@@ -1,9 +1,10 @@
+import type { DeclaredConfigurations } from '../connectors/configurations/declared.ts';
 import { paramsOf } from '../connectors/configurations/params.ts';
 import type { Configuration } from '../connectors/schema.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { parseJson } from '../platform/json.ts';
 import { configurationParamsAnnotation } from './annotations.ts';
-import type { DeclaredConfigurations } from './declared-configurations.ts';
+
 import { isObject, textOf } from './raw.ts';
 import { quote, type Warnings } from './warnings.ts';
 
@@ -50,7 +51,7 @@ export function fitParams(
   const params: Record<string, Values> = {};
   for (const name of names) {
     const values = Object.hasOwn(given, name) ? given[name] : undefined;
-    const configuration = declared?.get(name);
+    const configuration = declared?.get(name)?.configuration;
     const problem = problemOf(configuration, values);
     if (problem !== undefined) warnings.add(`annotation ${configurationParamsAnnotation}: ${problem}`);
     if (problem === undefined && values !== undefined) params[name] = values;

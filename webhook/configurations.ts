@@ -5,7 +5,7 @@ import { configurationsAnnotation } from './annotations.ts';
 import { type ConfigurationParams, fitParams, readParams } from './configuration-params.ts';
 import type { ConnectorChoice } from './connector-choice.ts';
 import type { ImageDecision } from './decision.ts';
-import { declaredConfigurations, knownNames } from './declared-configurations.ts';
+import { configurationsOf, knownNames } from './declared-configurations.ts';
 import { type Injection, injectionsOf } from './injection.ts';
 import { quote, type Warnings } from './warnings.ts';
 
@@ -52,7 +52,7 @@ export function wantedConfigurations(
     warnings.add(`annotation ${configurationsAnnotation}: namespace ${scope.namespace} has no connector to configure`);
     return undefined;
   }
-  const declared = declaredConfigurations(connectors, scope.catalogue);
+  const declared = configurationsOf(connectors, scope.catalogue);
   const known = knownNames(asked.names, connectors, declared, warnings);
   const { names, params } = fitParams(known, declared, readParams(annotations.params, warnings), warnings);
   if (names.length === 0 && asked.names.length > 0) return undefined;

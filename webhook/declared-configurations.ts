@@ -1,29 +1,15 @@
 import { type ConnectorKey, formatKey } from '../connectors/address.ts';
 import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
-import type { Configuration } from '../connectors/schema.ts';
+import { type DeclaredConfigurations, declaredConfigurations } from '../connectors/configurations/declared.ts';
 import { quote, type Warnings } from './warnings.ts';
 
-export type DeclaredConfigurations = ReadonlyMap<string, Configuration>;
-
-/**
- * The configurations that connectors have by their classes; of two of the same name, that of the first connector.
- * Undefined where no class can be read.
- */
-export function declaredConfigurations(
+/** What the classes of connectors declare; undefined where no class can be read. */
+export function configurationsOf(
   connectors: readonly ConnectorKey[],
   catalogue: ConnectorCatalogue,
 ): DeclaredConfigurations | undefined {
-  const classes = new Set(
-    connectors.map((key) => catalogue.documents(key)?.connectorClass).filter((found) => found !== undefined),
-  );
-  if (classes.size === 0) return undefined;
-  const declared = new Map<string, Configuration>();
-  for (const { spec } of classes) {
-    for (const configuration of spec.configurations ?? []) {
-      if (!declared.has(configuration.name)) declared.set(configuration.name, configuration);
-    }
-  }
-  return declared;
+  const documents = connectors.flatMap((key) => catalogue.documents(key) ?? []);
+  return documents.length === 0 ? undefined : declaredConfigurations(documents);
 }
 
 /** The names that are declared; the others with a warning, because a volume that asks for them never gets ready. */

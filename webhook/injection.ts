@@ -1,4 +1,4 @@
-import type { DeclaredConfigurations } from './declared-configurations.ts';
+import type { DeclaredConfigurations } from '../connectors/configurations/declared.ts';
 import { cleanPath, overlap, refusalOf } from './mount-path.ts';
 import { quote, type Warnings } from './warnings.ts';
 
@@ -24,7 +24,7 @@ export function injectionsOf(
 ): readonly Injection[] {
   const injections: Injection[] = [];
   for (const name of names) {
-    const { mountPath, env = [] } = declared?.get(name)?.injection ?? {};
+    const { mountPath, env = [] } = declared?.get(name)?.configuration.injection ?? {};
     injections.push({
       configuration: name,
       mountPath: mountPath === undefined ? undefined : usablePath(mountPath, name, injections, warnings),

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ConnectorDocuments } from '../catalogue.ts';
 import type { Configuration } from '../schema.ts';
-import { findConfiguration } from './render.ts';
+import { declaredConfigurations } from './declared.ts';
 
 const configurationsMax = 1_000;
 const sizeMax = 32 * 1024 * 1024;
@@ -15,8 +15,9 @@ export class LastConfigurations {
 
   /** Told of what has just rendered. */
   remember(names: readonly string[], documents: readonly ConnectorDocuments[]): void {
+    const declared = declaredConfigurations(documents);
     for (const name of names) {
-      const found = findConfiguration(name, documents);
+      const found = declared.get(name);
       if (found === undefined) continue;
       const { className, configuration } = found;
       const key = keyOf(className, name);

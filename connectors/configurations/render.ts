@@ -15,6 +15,7 @@ import {
   templateLengthMax,
 } from '../template/template.ts';
 import { builtinFiles } from './builtin-files.ts';
+import { type DeclaredConfiguration, declaredConfigurations } from './declared.ts';
 import { digestOf, fingerprintOf, specLength } from './fingerprints.ts';
 import { paramsOf } from './params.ts';
 import { type ConfigurationWant, fileMax, filesMax, filesTotalMax, isFileName } from './protocol.ts';
@@ -31,12 +32,6 @@ const templates = new LRUCache<string, Template>({ max: templatesMax, maxSize: 3
 export interface ConfigurationFile {
   readonly name: string;
   readonly content: string;
-}
-
-/** A configuration, and the class that it is of. */
-export interface Chosen {
-  readonly configuration: Configuration;
-  readonly className: string;
 }
 
 /**
@@ -79,18 +74,13 @@ export function revisionOf(
   return digestOf(JSON.stringify([renderVersion, want, parts, clusterDomain, caBundle]));
 }
 
-/** That of the first connector whose class has it. */
-export function findConfiguration(name: string, documents: readonly ConnectorDocuments[]): Chosen | undefined {
-  for (const { connectorClass } of documents) {
-    const configuration = connectorClass.spec.configurations?.find((candidate) => candidate.name === name);
-    if (configuration !== undefined) return { configuration, className: connectorClass.metadata.name };
-  }
-  return undefined;
-}
-
-function chooseConfigurations(want: ConfigurationWant, documents: readonly ConnectorDocuments[]): readonly Chosen[] {
+function chooseConfigurations(
+  want: ConfigurationWant,
+  documents: readonly ConnectorDocuments[],
+): readonly DeclaredConfiguration[] {
+  const declared = declaredConfigurations(documents);
   const chosen = want.names.map((name) => {
-    const found = findConfiguration(name, documents);
+    const found = declared.get(name);
     if (found !== undefined) return found;
     throw new ProxyError(
       'CONFIGURATION_UNKNOWN',
@@ -115,7 +105,7 @@ function describeKnown(documents: readonly ConnectorDocuments[]): string {
 }
 
 function renderOne(
-  { configuration, className }: Chosen,
+  { configuration, className }: DeclaredConfiguration,
   want: ConfigurationWant,
   connectors: readonly TemplateConnector[],
   context: ConfigurationContext,
