@@ -8,6 +8,7 @@ import type { AgentlessNodes } from '../webhook/pod.ts';
 import { certificateName, drainSeconds, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
 import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -50,6 +51,8 @@ export interface ControllerSettings {
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
   readonly proxies: ProxySettings;
+  /** Undefined where it has no identity in Oracle's cloud. */
+  readonly oracle: OracleIdentity | undefined;
 }
 
 export const controllerDefaults = {
@@ -117,6 +120,7 @@ const flags = z.object({
   drainSeconds,
   kubeconfig: z.string().min(1, '--kubeconfig is empty: name the file').optional(),
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
+  ...oracleFlags,
 });
 
 /**
@@ -151,6 +155,7 @@ export function readControllerSettings(
     kubeconfig: data.kubeconfig,
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
+    oracle: oracleIdentity(data, environment),
   });
 }
 

@@ -6,6 +6,7 @@ import { servingNames } from '../controller/serving-certificate.ts';
 import { publishCaBundle } from '../controller/webhook-configuration.ts';
 import type { GrantSource } from '../credentials/grant.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
+import type { OracleCredentials } from '../credentials/oracle-credentials.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { type LeaderElection, startLeaderElection } from '../platform/kubernetes/leader-election.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -26,6 +27,7 @@ import { lead } from './leading.ts';
 import { formatListenAddress } from './listen-address.ts';
 import { type Listening, startManagement } from './management-listener.ts';
 import { observeCentre, observeProxy, observeWebhook } from './observe.ts';
+import { openOracleCredentials } from './oracle-credentials.ts';
 import { type HttpsOptions, startHttpProxy, startHttpsProxy } from './proxy-listeners.ts';
 import { servedHosts } from './served-hosts.ts';
 import { openSharedKeys, type SharedKeys } from './shared-keys.ts';
@@ -71,8 +73,10 @@ export async function startController(settings: ControllerSettings, log: Logger)
     isLoopbackForbidden: !settings.allowLoopback,
   });
   parts.defer(() => transports.close());
-  const served = await startListeners({ settings, objects, keys, transports, log, metrics }, parts);
-  const election = startElection({ ...objects, ...keys, settings, log, metrics });
+  const oracle = openOracleCredentials(settings.oracle, log);
+  parts.defer(() => oracle?.close());
+  const served = await startListeners({ settings, objects, keys, transports, oracle, log, metrics }, parts);
+  const election = startElection({ ...objects, ...keys, settings, oracle, log, metrics });
   parts.use(election);
   observeCentre(metrics, objects.store, election);
   const addresses = {
@@ -139,6 +143,7 @@ interface Serving {
   readonly objects: ClusterObjects;
   readonly keys: SharedKeys;
   readonly transports: RegistryTransports;
+  readonly oracle: OracleCredentials | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -179,9 +184,10 @@ async function startListeners(serving: Serving, parts: AsyncDisposableStack): Pr
   return { proxy, proxyHttps, agents, webhook };
 }
 
-const grantsOf = ({ transports, metrics }: Serving): GrantSource =>
+const grantsOf = ({ transports, oracle, metrics }: Serving): GrantSource =>
   new LocalGrants({
     transports,
+    oracle,
     onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
   });
 

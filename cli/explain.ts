@@ -189,7 +189,7 @@ async function describeAnswer(
     const facts = [headerOf(answer, 'docker-content-digest'), headerOf(answer, 'content-type')]
       .filter(Boolean)
       .join(' ');
-    const said = answer.status === 200 ? facts : whatRegistrySaidTo(grant, connector, repository, answer.text);
+    const said = answer.status === 200 ? facts : whatRegistrySaidTo(grant, answer.text);
     say('registry', `answers ${answer.status} for ${wanted}${said === '' ? '' : `: ${said}`}`);
     return answer.status === 200;
   } catch (error) {

@@ -5,6 +5,7 @@ import { startNamespaceReconciler } from '../controller/namespace-reconciler.ts'
 import { startServingCaReconciler } from '../controller/serving-ca.ts';
 import { startStartupTaintReconciler } from '../controller/startup-taint.ts';
 import { startWebhookConfigurationReconciler } from '../controller/webhook-configuration.ts';
+import type { OracleCredentials } from '../credentials/oracle-credentials.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import { EventRecorder } from '../platform/kubernetes/events.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -16,13 +17,14 @@ export interface LeadingDependencies extends ClusterObjects {
   readonly settings: ControllerSettings;
   readonly certificate: ServingCertificate;
   readonly interception: Interception;
+  readonly oracle: OracleCredentials | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
 /** Runs what only one replica may do, until `signal` aborts, and ends when all of it has ended. */
 export async function lead(dependencies: LeadingDependencies, signal: AbortSignal): Promise<void> {
-  const { client, namespaces, store, settings, certificate, interception, log, metrics } = dependencies;
+  const { client, namespaces, store, settings, certificate, interception, oracle, log, metrics } = dependencies;
   await using parts = new AsyncDisposableStack();
   const events = new EventRecorder({
     client,
@@ -50,6 +52,7 @@ export async function lead(dependencies: LeadingDependencies, signal: AbortSigna
       events,
       store,
       transports,
+      sources: { oracle },
       interception,
       imageHost,
       clusterDomain,

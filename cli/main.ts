@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { controllerDefaults as centre } from './controller-settings.ts';
 import { csiDefaults as csi } from './csi-settings.ts';
 import { nodeDefaults as node } from './node-settings.ts';
+import { addOracleOptions } from './oracle-options.ts';
 import { type Output, processOutput } from './output.ts';
 import { standaloneDefaults as defaults } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
@@ -33,6 +34,7 @@ function buildProgram(output: Output): Command {
   addNode(program);
   addCsi(program);
   addProbe(program, output);
+  addCredentialProvider(program);
   addMutate(program, output);
   addExplain(program, output);
   addRender(program, output);
@@ -41,7 +43,7 @@ function buildProgram(output: Output): Command {
 }
 
 function addStandalone(program: Command): void {
-  program
+  const command = program
     .command('standalone')
     .description('run webhook and proxy in one process, with manifests from a folder and no cluster')
     .option(...manifestsOption)
@@ -68,10 +70,11 @@ function addStandalone(program: Command): void {
     )
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', defaults.logLevel)
     .action(async (options) => (await import('./standalone-command.ts')).runStandalone(options));
+  addOracleOptions(command);
 }
 
 function addController(program: Command): void {
-  program
+  const command = program
     .command('controller')
     .description('run a replica of the centre in a cluster: webhook, central proxy, API for agents, reconcilers')
     .option('--namespace <name>', "the product's own namespace (default: POD_NAMESPACE)")
@@ -102,6 +105,7 @@ function addController(program: Command): void {
     .option('--kubeconfig <file>', 'for development; in a pod its service account is used')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', centre.logLevel)
     .action(async (options) => (await import('./controller-command.ts')).runController(options));
+  addOracleOptions(command);
 }
 
 function addNode(program: Command): void {
@@ -144,6 +148,19 @@ function addProbe(program: Command, output: Output): void {
     .action(async ({ socket, path }) => {
       const { probe } = await import('./probe.ts');
       process.exitCode = await probe(socket, path, (text) => output.note(text.trimEnd()));
+    });
+}
+
+/** Reads its arguments by itself: the kubelet calls it without the rest of this command line, which takes time to load. */
+function addCredentialProvider(program: Command): void {
+  program
+    .command('credential-provider')
+    .description("answer the kubelet's request for a credential (standard input): --config FILE, or the environment")
+    .usage('[--config FILE] <CredentialProviderRequest')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (_options, command: Command) => {
+      await (await import('./credential-provider.ts')).runCredentialProvider(command.args);
     });
 }
 

@@ -4,6 +4,7 @@ import { type LogLevel, logLevels } from '../platform/logger.ts';
 import { certificateName, drainSeconds, manifests, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { formatListenAddress, isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
 import { UsageError } from './usage-error.ts';
 
 /** All that `standalone` is told, read once and frozen. */
@@ -25,6 +26,8 @@ export interface StandaloneSettings {
   readonly logLevel: LogLevel;
   readonly isPretty: boolean;
   readonly proxies: ProxySettings;
+  /** Undefined where it has no identity in Oracle's cloud. */
+  readonly oracle: OracleIdentity | undefined;
 }
 
 export const standaloneDefaults = {
@@ -52,6 +55,7 @@ const flags = z.object({
   webhookName: z.array(certificateName).default([]),
   drainSeconds,
   logLevel: z.enum(logLevels, { error: `--log-level is one of ${logLevels.join(', ')}` }),
+  ...oracleFlags,
 });
 
 /**
@@ -85,6 +89,7 @@ export function readStandaloneSettings(
     logLevel: data.logLevel,
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
+    oracle: oracleIdentity(data, environment),
   });
 }
 

@@ -20,6 +20,7 @@ import { startWebhook } from './https-listeners.ts';
 import { formatListenAddress, type ListenAddress } from './listen-address.ts';
 import { startManagement } from './management-listener.ts';
 import { observeProxy, observeWebhook } from './observe.ts';
+import { openOracleCredentials } from './oracle-credentials.ts';
 import { hostsOfThisMachine } from './own-hosts.ts';
 import { type HttpsOptions, startHttpProxy, startHttpsProxy } from './proxy-listeners.ts';
 import { servedHosts } from './served-hosts.ts';
@@ -156,8 +157,11 @@ async function proxyOptionsOf({ settings, store, log, metrics }: Serving, parts:
   const callers = await openCallers(settings, log, parts);
   const transports = new RegistryTransports({ proxies: settings.proxies });
   parts.defer(() => transports.close());
+  const oracle = openOracleCredentials(settings.oracle, log);
+  parts.defer(() => oracle?.close());
   const grants = new LocalGrants({
     transports,
+    oracle,
     onExchange: (connector, result) => metrics.tokenExchanges.inc({ connector, result }),
   });
   const access = localAccess({ store, callers, grants });

@@ -111,7 +111,14 @@ const oci: ConnectorClass = {
   kind: 'ConnectorClass',
   metadata: { name: 'oci' },
   spec: {
-    auth: { types: [{ name: 'tokenAuth', secretType: secretTypes.registryToken, optional: true }] },
+    auth: {
+      types: [
+        { name: 'tokenAuth', secretType: secretTypes.registryToken, optional: true },
+        // They spend the identity of the controller: nobody may before an administrator lists who.
+        { name: 'ociRegistry', source: 'ociRegistry', allow: [] },
+        { name: 'ociVault', source: 'ociVault', allow: [] },
+      ],
+    },
     configurations: [
       registryConfig('registry-config'),
       registryConfig('docker-config'),

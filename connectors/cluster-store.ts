@@ -195,6 +195,7 @@ export class ClusterStore implements ConnectorStore {
       connectorClass: (name) => this.connectorClass(name),
       secret: (namespace, name) => this.#secret(namespace, name),
       mayReadSecrets: (namespace) => this.#mayReadSecrets(namespace),
+      isInlinePasswordForbidden: true,
     };
   }
 

@@ -1,28 +1,13 @@
 import { createHmac, randomBytes, X509Certificate } from 'node:crypto';
 import type { ConnectorKey } from './address.ts';
-import type { FieldPath } from './manifest.ts';
+import { type ConnectorParts, type ConnectorProblem, missingSecret, secretValue } from './connector-parts.ts';
+import { type CredentialOrigin, resolveCredentials } from './credential-origin.ts';
 import { parseRegistryAddress, type RegistryAddress } from './registry-address.ts';
-import type { Connector, ConnectorClass, Secret } from './schema.ts';
+import type { Connector } from './schema.ts';
 import { conditionOf, readyCondition, statusOf } from './status.ts';
 import { parseTunnelHosts, type TunnelHost, tunnelHostsAnnotation } from './tunnel-hosts.ts';
 
-/** Why a connector cannot be used: a reason for machines, a sentence for people. */
-export interface ConnectorProblem {
-  readonly reason:
-    | 'SpecInvalid'
-    | 'AddressInvalid'
-    | 'ParamInvalid'
-    | 'SecretNamespaceForbidden'
-    | 'ConnectorClassNotFound'
-    | 'AuthTypeUnknown'
-    | 'SecretNotFound'
-    | 'SecretsNotReadable'
-    | 'SecretRequired'
-    | 'CACertInvalid';
-  readonly message: string;
-  /** The field of the Connector that it is about. */
-  readonly field: FieldPath;
-}
+export type { ConnectorParts, ConnectorProblem } from './connector-parts.ts';
 
 /** How redirects of blobs are answered: handed to the client, so that the bytes bypass us, or followed by the proxy. */
 export type RedirectPolicy = 'handover' | 'follow';
@@ -37,8 +22,8 @@ export interface ResolvedConnector {
   /** Changes whenever the Connector, its class, its Secret or its CA does. Says nothing of what they hold. */
   readonly revision: string;
   readonly address: RegistryAddress;
-  /** The Secret of its credential; undefined for an open registry. */
-  readonly secret: Secret | undefined;
+  /** Where its credentials are, in the order in which they are tried; none for an open registry. */
+  readonly credentials: readonly CredentialOrigin[];
   /** PEM certificates trusted beside the system's. */
   readonly ca: string | undefined;
   readonly redirect: RedirectPolicy;
@@ -55,14 +40,6 @@ export interface ResolvedConnector {
   readonly problems: readonly ConnectorProblem[];
 }
 
-/** What a connector may name, looked up by whoever holds the objects. */
-export interface ConnectorParts {
-  connectorClass(name: string): ConnectorClass | undefined;
-  secret(namespace: string, name: string): Secret | undefined;
-  /** Whether Secrets of a namespace may be read; everywhere unless told. */
-  mayReadSecrets?(namespace: string): boolean;
-}
-
 /** Stands for a connector whose address cannot be read: it matches nothing. */
 const nowhere: RegistryAddress = { origin: '', registries: [], pathPrefix: '' };
 /** Revisions hash passwords: with a key of this process nobody can try passwords against a revision that was logged. */
@@ -72,15 +49,15 @@ const caKeys = ['ca.crt', 'ca.cert', 'tls.crt'] as const;
 export function resolveConnector(connector: Connector, namespace: string, parts: ConnectorParts): ResolvedConnector {
   const problems: ConnectorProblem[] = [...checkConnector(connector, namespace)];
   const connectorClass = parts.connectorClass(connector.spec.connectorClassName);
-  const secret = resolveSecret(connector, namespace, connectorClass, parts, problems);
+  const credentials = resolveCredentials({ connector, namespace, connectorClass, parts }, problems);
   const ca = resolveCa(connector, namespace, parts, problems);
   const address = parseRegistryAddress(connector.spec.address);
   return Object.freeze({
     key: Object.freeze({ namespace, name: connector.metadata.name }),
     uid: connector.metadata.uid ?? `${namespace}/${connector.metadata.name}`,
-    revision: revisionOf([connector.spec, connectorClass?.spec, secret, ca]),
+    revision: revisionOf([connector.spec, connectorClass?.spec, credentials, ca]),
     address: address.ok ? address.address : nowhere,
-    secret,
+    credentials,
     ca,
     redirect: paramOf(connector, 'redirect') === 'follow' ? 'follow' : 'handover',
     whenUnavailable: paramOf(connector, 'whenUnavailable') === 'keep' ? 'keep' : 'rewrite',
@@ -99,7 +76,7 @@ export function unreadableConnector(key: ConnectorKey, uid: string, problem: Con
     uid,
     revision: revisionOf([problem]),
     address: nowhere,
-    secret: undefined,
+    credentials: [],
     ca: undefined,
     redirect: 'handover' as const,
     whenUnavailable: 'rewrite' as const,
@@ -182,40 +159,6 @@ const hostsOf = (text: string): readonly string[] =>
     .map((host) => host.trim().toLowerCase())
     .filter((host) => host !== '');
 
-function resolveSecret(
-  connector: Connector,
-  namespace: string,
-  connectorClass: ConnectorClass | undefined,
-  parts: ConnectorParts,
-  problems: ConnectorProblem[],
-): Secret | undefined {
-  const { connectorClassName, auth } = connector.spec;
-  if (connectorClass === undefined) {
-    const message = `there is no ConnectorClass "${connectorClassName}"`;
-    problems.push({ reason: 'ConnectorClassNotFound', message, field: ['spec', 'connectorClassName'] });
-    return undefined;
-  }
-  if (auth === undefined) return undefined;
-  const types = connectorClass.spec.auth?.types ?? [];
-  const type = types.find((candidate) => candidate.name === auth.name);
-  if (type === undefined) {
-    const known = types.map((candidate) => candidate.name).join(', ') || 'none';
-    const message = `"${auth.name}" is no authentication type of class "${connectorClassName}" (it has: ${known})`;
-    problems.push({ reason: 'AuthTypeUnknown', message, field: ['spec', 'auth', 'name'] });
-    return undefined;
-  }
-  if (auth.secretRef === undefined) {
-    if (type.optional === true) return undefined;
-    const message = `authentication "${auth.name}" needs a secretRef`;
-    problems.push({ reason: 'SecretRequired', message, field: ['spec', 'auth'] });
-    return undefined;
-  }
-  const secret = parts.secret(namespace, auth.secretRef.name);
-  const field = ['spec', 'auth', 'secretRef', 'name'] as const;
-  if (secret === undefined) problems.push(missingSecret(namespace, auth.secretRef.name, field, parts));
-  return secret;
-}
-
 function resolveCa(
   connector: Connector,
   namespace: string,
@@ -239,14 +182,6 @@ function resolveCa(
   return undefined;
 }
 
-function missingSecret(namespace: string, name: string, field: FieldPath, parts: ConnectorParts): ConnectorProblem {
-  if (parts.mayReadSecrets?.(namespace) !== false) {
-    return { reason: 'SecretNotFound', message: `there is no Secret "${name}" in namespace "${namespace}"`, field };
-  }
-  const message = `Secrets of namespace "${namespace}" may not be read: list the namespace where oci-connector is installed (secrets.namespaces)`;
-  return { reason: 'SecretsNotReadable', message, field };
-}
-
 /** The certificates of a PEM text and nothing else of it: some keep the private key in the same place. */
 function certificatesOf(pem: string): string | undefined {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
@@ -257,16 +192,6 @@ function certificatesOf(pem: string): string | undefined {
   }
   return blocks.length > 0 ? `${blocks.join('\n')}\n` : undefined;
 }
-
-/** The text under `key` of a Secret, from `stringData` or decoded from `data`. */
-export function secretValue(secret: Secret, key: string): string | undefined {
-  const plain = ownValue(secret.stringData, key);
-  const encoded = ownValue(secret.data, key);
-  return plain ?? (encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8'));
-}
-
-const ownValue = (record: Record<string, string> | null | undefined, key: string): string | undefined =>
-  record && Object.hasOwn(record, key) ? record[key] : undefined;
 
 function revisionOf(parts: readonly unknown[]): string {
   return createHmac('sha256', revisionKey).update(JSON.stringify(parts)).digest('base64url').slice(0, 22);

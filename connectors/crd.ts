@@ -47,6 +47,12 @@ const addressRule: ValidationRule = {
   message: 'an address holds no credential: put it into a Secret and name that in spec.auth.secretRef',
 };
 
+const inlineRule: ValidationRule = {
+  rule: 'self.all(entry, !has(entry.password) && !has(entry.username))',
+  message:
+    'a password here is read by everybody who reads Connectors: put it into a Secret, write secretType SECRET and name the Secret in secretRef',
+};
+
 const definitions: readonly Definition[] = [
   {
     kind: 'Connector',
@@ -56,7 +62,7 @@ const definitions: readonly Definition[] = [
     spec: connectorSchema.shape.spec,
     status: connectorStatusSchema,
     rules: [nameRule],
-    specRules: { address: [addressRule] },
+    specRules: { address: [addressRule], imagePullSecrets: [inlineRule] },
     columns: [
       { name: 'Class', type: 'string', jsonPath: '.spec.connectorClassName' },
       { name: 'Address', type: 'string', jsonPath: '.spec.address' },

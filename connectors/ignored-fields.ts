@@ -9,7 +9,7 @@ const knownParams: ReadonlySet<string> = new Set([
   'trustedHosts',
   'whenUnavailable',
 ]);
-const knownAuthParams: ReadonlySet<string> = new Set(['repository']);
+const knownAuthParams: ReadonlySet<string> = new Set(['repository', 'secretId']);
 const readableSecretTypes: ReadonlySet<string> = new Set(Object.values(secretTypes));
 const ignoredClassFields = [
   'address',

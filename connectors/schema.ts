@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { isConnectorName, isNamespaceName } from './address.ts';
+import { imagePullSecretSchema } from './image-pull-secrets.ts';
 
 export const connectorGroup = 'connectors.alauda.io';
 export const connectorApiVersion = `${connectorGroup}/v1alpha1`;
@@ -23,6 +24,8 @@ const namespaceLengthMax = 63;
 const addressLengthMax = 2048;
 const valueLengthMax = 8192;
 const itemsMax = 64;
+/** Of names within a rule. */
+const listMax = 256;
 
 /** ObjectMeta of the Kubernetes API. Only the names, labels and annotations are ours to use; the rest comes with exported manifests. */
 const objectMeta = z.strictObject({
@@ -79,7 +82,9 @@ const connectorSpec = z.strictObject({
       name: itemName.describe('One of the authentication types of the class; "tokenAuth" for class "oci".'),
       params: namedList(nameValue('parameter'))
         .optional()
-        .describe('repository: a repository that is asked for to prove that the credential works.'),
+        .describe(
+          'repository: a repository that is asked for to prove that the credential works. secretId: OCID of a Vault secret.',
+        ),
       secretRef: z
         .strictObject({
           name: objectName.describe('Name of the Secret.'),
@@ -93,6 +98,11 @@ const connectorSpec = z.strictObject({
     })
     .optional()
     .describe('How the registry is authenticated to; absent for a registry that is open.'),
+  imagePullSecrets: z
+    .array(imagePullSecretSchema)
+    .max(itemsMax)
+    .optional()
+    .describe('Credentials that are tried in sequence, for the repositories that they match; after the one of auth.'),
   caCertSecretRef: z
     .strictObject({ name: objectName.describe('Name of the Secret.') })
     .optional()
@@ -112,8 +122,37 @@ export const connectorSchema = z.strictObject({
   status: z.unknown().optional(),
 });
 
+const allowRule = z.strictObject({
+  namespaces: z
+    .array(z.string().min(1).max(namespaceLengthMax))
+    .min(1)
+    .max(listMax)
+    .describe('Namespaces whose connectors may use it; "*" for all.'),
+  addresses: z
+    .array(z.string().min(1).max(addressLengthMax))
+    .max(listMax)
+    .optional()
+    .describe('host[:port][/path]: the address of the connector has to be one of them, or below it; any if absent.'),
+  secretIds: z
+    .array(z.string().min(1).max(objectNameMax))
+    .max(listMax)
+    .optional()
+    .describe('ociVault: OCIDs of the secrets that they may use.'),
+});
+
 const authType = z.strictObject({
   name: itemName.describe('Name of the authentication type, which a connector gives in spec.auth.name.'),
+  source: z
+    .enum(['secret', 'ociRegistry', 'ociVault'])
+    .optional()
+    .describe(
+      'Where the credential comes from: a Secret (default), a token of Oracle’s registry, or a secret of OCI Vault, both by the identity of the controller.',
+    ),
+  allow: z
+    .array(allowRule)
+    .max(itemsMax)
+    .optional()
+    .describe('Who may spend the identity of the controller; nobody if absent.'),
   secretType: z.string().min(1).max(objectNameMax).optional().describe('Type of the Secret.'),
   optional: z.boolean().optional().describe('Whether a connector may leave the Secret out: the registry is open.'),
   params: z.array(z.unknown()).optional().describe('Declarations of parameters. Not acted on.'),
@@ -190,6 +229,7 @@ export const documentSchemas = {
 } as const;
 
 export type Configuration = z.infer<typeof configuration>;
+export type AuthType = z.infer<typeof authType>;
 export type Connector = z.infer<typeof connectorSchema>;
 export type ConnectorClass = z.infer<typeof connectorClassSchema>;
 export type Secret = z.infer<typeof secretSchema>;
@@ -198,7 +238,8 @@ export type Document = Connector | ConnectorClass | Secret | Namespace;
 
 /** Secrets of its own namespace that a Connector names, each once. */
 export function secretNamesOf({ spec }: Connector): readonly string[] {
-  const names = [spec.auth?.secretRef?.name, spec.caCertSecretRef?.name];
+  const entries = spec.imagePullSecrets?.map(({ secretRef }) => secretRef?.name) ?? [];
+  const names = [spec.auth?.secretRef?.name, spec.caCertSecretRef?.name, ...entries];
   return [...new Set(names.filter((name) => name !== undefined))];
 }
 

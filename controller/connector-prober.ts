@@ -1,6 +1,8 @@
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import type { Connector } from '../connectors/schema.ts';
-import { type AuthenticationOutcome, probeAuthentication } from '../credentials/probe-authentication.ts';
+import { type CandidateSources, candidatesToProbe } from '../credentials/candidates.ts';
+import type { AuthenticationOutcome } from '../credentials/probe-authentication.ts';
+import { probeCandidates } from '../credentials/probe-candidates.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { ProbeVerdicts } from './connector-status.ts';
 import { ProbeLanes, type ProbeLanesOptions } from './probe-lanes.ts';
@@ -24,6 +26,7 @@ export interface ProbeReport {
 
 export interface ConnectorProberOptions {
   readonly transports: RegistryTransports;
+  readonly sources: CandidateSources;
   /** The connector as it is now; undefined when it has gone. */
   readonly subject: (key: string) => ProbeSubject | undefined;
   /** Told when there are verdicts, or other ones than before. */
@@ -153,8 +156,10 @@ export class ConnectorProber implements Disposable {
     if (plan.authentication !== undefined) {
       return { verdicts: { liveness: alive, authentication: undefined }, failure: undefined };
     }
-    const question = { transport, challenges: liveness.challenges, now, ...plan };
-    const outcome = await probeAuthentication(question, { signal, timeoutMs });
+    const { repository } = plan;
+    const candidates = candidatesToProbe(resolved, repository, this.#options.sources);
+    const question = { transport, challenges: liveness.challenges, repository, candidates, now };
+    const outcome = await probeCandidates(question, { signal, timeoutMs });
     this.#report(key, 'authentication', outcome);
     const authentication = outcome.ok ? verdictOf('True', outcome.reason, outcome.message) : failed(outcome);
     return { verdicts: { liveness: alive, authentication }, failure: outcome.ok ? undefined : outcome };

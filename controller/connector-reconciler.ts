@@ -4,6 +4,7 @@ import type { ConnectorCatalogue } from '../connectors/catalogue.ts';
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import { type Connector, type ConnectorClass, connectorApiVersion } from '../connectors/schema.ts';
 import { type Condition, type ConnectorStatus, conditionOf, statusOf } from '../connectors/status.ts';
+import type { CandidateSources } from '../credentials/candidates.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { KubernetesClient } from '../platform/kubernetes/client.ts';
 import type { EventRecorder } from '../platform/kubernetes/events.ts';
@@ -41,6 +42,7 @@ export interface ConnectorReconcilerOptions extends LeadingOptions {
   /** Synced: of a connector whose Secret has not been read yet it would be told that there is none. */
   readonly store: ConnectorSource;
   readonly transports: RegistryTransports;
+  readonly sources: CandidateSources;
   /** The central proxy's Service, which each connector's own leads to. */
   readonly proxyService: Required<ObjectKey>;
   /** `host:port` that stands in images which nodes pull. */
@@ -117,7 +119,7 @@ class ConnectorReconciler implements AsyncDisposable {
   readonly #now: () => number;
 
   constructor(options: ConnectorReconcilerOptions, services: Pick<Informer<Service>, 'get' | 'isSynced'>) {
-    const { client, transports, log, random = Math.random, now = Date.now } = options;
+    const { client, transports, sources, log, random = Math.random, now = Date.now } = options;
     this.#options = options;
     this.#services = services;
     this.#now = now;
@@ -130,6 +132,7 @@ class ConnectorReconciler implements AsyncDisposable {
     });
     this.#prober = new ConnectorProber({
       transports,
+      sources,
       subject: (key) => this.#subject(key),
       onVerdicts: (key) => this.#queue.add(key),
       onProbe: options.onProbe,

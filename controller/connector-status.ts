@@ -129,7 +129,14 @@ function classVerdict(facts: ConnectorFacts): Verdict {
   return verdictOf('True', 'ConfigurationsInvalid', `ConnectorClass "${className}": ${told}`);
 }
 
-const secretReasons = ['SecretNamespaceForbidden', 'SecretNotFound', 'SecretsNotReadable', 'SecretRequired'] as const;
+const secretReasons = [
+  'SecretNamespaceForbidden',
+  'SecretNotFound',
+  'SecretsNotReadable',
+  'SecretRequired',
+  'SecretIdInvalid',
+  'SourceForbidden',
+] as const;
 
 function secretVerdict(facts: ConnectorFacts, plan: ProbePlan): Verdict {
   const problem = withReason(facts, ...secretReasons);
@@ -137,7 +144,9 @@ function secretVerdict(facts: ConnectorFacts, plan: ProbePlan): Verdict {
   if (plan.secret !== undefined) return plan.secret;
   const unclear = withReason(facts, 'ConnectorClassNotFound', 'AuthTypeUnknown');
   if (unclear !== undefined) return verdictOf('Unknown', unclear.reason, 'the class says whether a Secret is needed');
-  if (facts.resolved.secret === undefined) return verdictOf('True', 'SecretOptional', 'no credential is used');
+  const { credentials } = facts.resolved;
+  if (credentials.length === 0) return verdictOf('True', 'SecretOptional', 'no credential is used');
+  if (!credentials.some(({ kind }) => kind === 'secret')) return verdictOf('True', 'SecretOptional', '');
   return verdictOf('True', 'SecretFound', '');
 }
 

@@ -6,7 +6,7 @@ import type { Connector } from '../connectors/schema.ts';
 import type { Finding } from '../connectors/status.ts';
 import type { Credential } from '../credentials/credential.ts';
 import { credentialToProbe } from '../credentials/probe-credential.ts';
-import type { SecretReason } from '../credentials/secret.ts';
+import type { ReadCredential, SecretReason } from '../credentials/secret.ts';
 
 /** What a condition says, but for which one it is. */
 export type Verdict = Pick<Finding, 'status' | 'reason' | 'message'>;
@@ -17,8 +17,9 @@ export interface ProbePlan {
   readonly liveness: Verdict | undefined;
   /** The same of AuthReady. */
   readonly authentication: Verdict | undefined;
-  /** What is wrong with what the Secret holds. */
+  /** What is wrong with what Secrets hold, and with entries. */
   readonly secret: Verdict | undefined;
+  /** One that is known without asking anybody, to be kept out of texts. */
   readonly credential: Credential | undefined;
   readonly repository: string | undefined;
 }
@@ -33,6 +34,10 @@ const problemAdvice: Readonly<Record<ConnectorProblem['reason'], string>> = {
   SecretNotFound: 'create it, or name one that there is',
   SecretsNotReadable: 'or keep the connector in another namespace',
   SecretRequired: 'create a Secret with the credential and name it in spec.auth.secretRef',
+  SecretIdInvalid: 'write it as the Vault shows it: ocid1.vaultsecret.…',
+  SourceForbidden: 'or name a Secret',
+  EntryInvalid: 'correct the entry',
+  InlinePasswordForbidden: 'and delete it here',
   CACertInvalid: 'put the PEM certificates of the CA under ca.crt',
 };
 
@@ -65,16 +70,19 @@ export function planProbes(connector: Connector, resolved: ResolvedConnector): P
   const repository = connector.spec.auth?.params?.find(({ name }) => name === 'repository')?.value;
   const isAddressKnown = address === undefined && unreadable === undefined;
   const badRepository = isAddressKnown ? checkRepository(repository, resolved) : undefined;
-  const read = credentialToProbe(resolved, badRepository === undefined ? repository : undefined);
-  const secret = read.ok || !isAddressKnown ? undefined : secretVerdict(read.reason, read.message);
+  const origins = readOrigins(resolved, badRepository === undefined ? repository : undefined);
+  const secret = isAddressKnown ? originsVerdict(origins) : undefined;
   return {
     liveness: (address && problemVerdict(address)) ?? blockedBy(unreadable?.reason ?? ca?.reason),
     authentication:
       (authType && problemVerdict(authType)) ??
       badRepository ??
-      blockedBy(problems.find((problem) => !isAboutCa(problem))?.reason ?? secret?.reason),
+      blockedBy(
+        problems.find((problem) => !isAboutCa(problem))?.reason ??
+          (secret?.status === 'False' ? secret.reason : undefined),
+      ),
     secret,
-    credential: read.ok ? read.credential : undefined,
+    credential: origins.find(({ credential }) => credential !== undefined)?.credential,
     repository,
   };
 }
@@ -82,8 +90,41 @@ export function planProbes(connector: Connector, resolved: ResolvedConnector): P
 const blockedBy = (reason: string | undefined): Verdict | undefined =>
   reason === undefined ? undefined : verdictOf('Unknown', reason, `cannot be probed because of ${reason}`);
 
-const secretVerdict = (reason: SecretReason, message: string): Verdict =>
-  verdictOf('False', reason, `spec.auth.secretRef.name: ${message}; ${secretAdvice[reason]}`);
+/** What can be told of one origin without asking anybody. */
+interface ReadOrigin {
+  readonly credential: Credential | undefined;
+  /** Why it cannot be used. */
+  readonly verdict: Verdict | undefined;
+}
+
+function readOrigins(resolved: ResolvedConnector, repository: string | undefined): readonly ReadOrigin[] {
+  return resolved.credentials.map((origin): ReadOrigin => {
+    if (origin.kind === 'unusable') return { credential: undefined, verdict: problemVerdict(origin.problem) };
+    if (origin.kind === 'basic') return { credential: passwordOf(origin), verdict: undefined };
+    if (origin.kind !== 'secret') return { credential: undefined, verdict: undefined };
+    const read = credentialToProbe(origin.secret, resolved, repository);
+    if (read.ok) return { credential: read.credential, verdict: undefined };
+    return { credential: undefined, verdict: secretVerdict(`${origin.label}.secretRef.name`, read) };
+  });
+}
+
+const passwordOf = ({ username, password }: { username: string; password: string }): Credential => ({
+  kind: 'password',
+  username,
+  password,
+});
+
+/** An entry that cannot be used is told; another one may do, so that only all of them make a connector unusable. */
+function originsVerdict(origins: readonly ReadOrigin[]): Verdict | undefined {
+  const wrong = origins.flatMap(({ verdict }) => (verdict === undefined ? [] : [verdict]));
+  const [first] = wrong;
+  if (first === undefined || origins.length === 1) return first;
+  const message = wrong.map((verdict) => verdict.message).join(' | ');
+  return wrong.length === origins.length ? { ...first, message } : verdictOf('True', 'EntriesUnusable', message);
+}
+
+const secretVerdict = (where: string, { reason, message }: Extract<ReadCredential, { ok: false }>): Verdict =>
+  verdictOf('False', reason, `${where}: ${message}; ${secretAdvice[reason]}`);
 
 function checkRepository(repository: string | undefined, { address }: ResolvedConnector): Verdict | undefined {
   if (repository === undefined) return undefined;

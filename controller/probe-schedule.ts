@@ -10,6 +10,7 @@ const transient: ReadonlySet<string> = new Set([
   'ServerError',
   'Timeout',
   'TokenServerFailed',
+  'CredentialUnavailable',
 ]);
 
 export const isTransient = (reason: string | undefined): boolean => reason !== undefined && transient.has(reason);

@@ -21,6 +21,15 @@ export type Grant =
   /** The request goes through the centre: what the registry wants to see must not leave it. */
   | { readonly kind: 'relay' };
 
+/** A grant that the registry has answered with 401, or 403. */
+export interface RefusedGrant {
+  readonly grant: Grant;
+  /** What came with it. */
+  readonly challenge: string | readonly string[] | undefined;
+  /** 403: the registry knows who it was, so that only another credential may do better. */
+  readonly isForbidden?: boolean | undefined;
+}
+
 export interface GrantWant {
   readonly connector: ResolvedConnector;
   /** As the registry's API names it. */
@@ -32,8 +41,8 @@ export interface GrantWant {
   readonly mountFrom?: string;
   /** How long it has to be good for, where it lives longer than twice as long: a body is going to be sent with it. */
   readonly freshMs?: number;
-  /** A grant that the registry has just answered with 401: it is dropped, and this is the challenge that came with it. */
-  readonly refused?: { readonly grant: Grant; readonly challenge: string | readonly string[] | undefined };
+  /** A grant that the registry has just refused. */
+  readonly refused?: RefusedGrant;
 }
 
 export interface GrantSource {

@@ -6,16 +6,22 @@ import { retryAfterMs } from '../platform/retry-after.ts';
 import { SharedFlight } from '../platform/shared-flight.ts';
 import { Slots } from '../platform/slots.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
+import { type Candidate, candidatesFor } from './candidates.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
+import { CredentialSequence, isSameCredential } from './credential-sequence.ts';
 import { exchangeToken } from './exchange.ts';
 import { type Action, type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
+import { originOf, withOrigin } from './grant-origin.ts';
+import type { OracleCredentials } from './oracle-credentials.ts';
 import { ping } from './ping.ts';
+import { tryAuthorization } from './pull-trial.ts';
 import type { RegistryTransports } from './registry-transports.ts';
-import { credentialOf } from './secret.ts';
 
 export interface LocalGrantsOptions {
   transports: RegistryTransports;
+  /** Undefined where this process has no identity in Oracle’s cloud. */
+  oracle?: OracleCredentials | undefined;
   /** Milliseconds since the epoch. */
   now?: () => number;
   /** Told of each token exchange that was made, however it ended. */
@@ -48,6 +54,7 @@ interface CachedGrant {
 /** Makes grants where the credential is: reads it, asks the registry how it wants to be authenticated to, exchanges it. */
 export class LocalGrants implements GrantSource {
   readonly #transports: RegistryTransports;
+  readonly #oracle: OracleCredentials | undefined;
   readonly #now: () => number;
   readonly #onExchange: NonNullable<LocalGrantsOptions['onExchange']>;
   readonly #grants = new LRUCache<string, CachedGrant>({
@@ -58,6 +65,7 @@ export class LocalGrants implements GrantSource {
   readonly #challenges = new LRUCache<string, { readonly challenges: readonly Challenge[]; readonly until: number }>({
     max: challengesMax,
   });
+  readonly #sequence: CredentialSequence;
   readonly #exchanges = new SharedFlight<Grant>();
   readonly #pings = new SharedFlight<readonly Challenge[]>();
   readonly #pauses = new LRUCache<string, { readonly until: number; readonly message: string }>({ max: challengesMax });
@@ -69,7 +77,9 @@ export class LocalGrants implements GrantSource {
 
   constructor(options: LocalGrantsOptions) {
     this.#transports = options.transports;
+    this.#oracle = options.oracle;
     this.#now = options.now ?? Date.now;
+    this.#sequence = new CredentialSequence({ now: this.#now });
     this.#onExchange = options.onExchange ?? (() => {});
   }
 
@@ -79,8 +89,12 @@ export class LocalGrants implements GrantSource {
     const isRefused =
       cached !== undefined && want.refused !== undefined && isSameGrant(cached.grant, want.refused.grant);
     if (cached !== undefined && !isRefused && this.#isGood(cached, want)) return cached.grant;
+    // Another credential may have the right that this one lacks; without another nothing would change.
+    if (cached !== undefined && isRefused && want.refused?.isForbidden && !this.#hasOthers(want)) return cached.grant;
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
+    const label = cached !== undefined && isRefused ? originOf(cached.grant)?.label : undefined;
+    if (label !== undefined) this.#sequence.refused(key, label);
     return this.#exchanges.run(key, signal, async (shared) => {
       this.#checkPause(want.connector);
       const obtained = this.#slots.run(connectorKey(want.connector), shared, () => this.#obtainUnlimited(want, shared));
@@ -136,19 +150,76 @@ export class LocalGrants implements GrantSource {
     this.#pauses.delete(connectorKey(connector));
   }
 
+  #candidates({ connector, repository }: GrantWant): readonly Candidate[] {
+    return candidatesFor(connector, repository, { oracle: this.#oracle });
+  }
+
+  #hasOthers(want: GrantWant): boolean {
+    return this.#candidates(want).length > 1;
+  }
+
   async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {
-    const { connector, repository } = want;
-    const problem = connector.problems[0];
+    const problem = want.connector.problems[0];
     if (problem !== undefined) throw new ProxyError('CONNECTOR_UNUSABLE', `${problem.reason}: ${problem.message}`);
-    const read = credentialOf(connector, repository);
-    if (!read.ok) throw new ProxyError('CONNECTOR_UNUSABLE', `${read.reason}: ${read.message}`);
-    const transport = this.#transports.for(connector);
-    const challenges = await this.#challengesOf(connector, transport, read.credential, signal);
+    const candidates = this.#candidates(want);
+    const [only, ...others] = candidates;
+    if (only === undefined) return this.#grantWith(want, undefined, undefined, signal);
+    if (others.length === 0) return this.#obtainWith(want, only, signal);
+    const transport = this.#transports.for(want.connector);
+    const { repository } = want;
+    return this.#sequence.obtain(
+      {
+        key: keyOf(want),
+        repository,
+        candidates,
+        grantWith: (credential, candidate) => this.#grantWith(want, credential, candidate, signal),
+        tryPull: (grant, credential) => {
+          const authorization = grant.kind === 'authorization' ? grant.value : undefined;
+          return tryAuthorization({ transport, repository, credential, now: this.#now }, authorization, signal);
+        },
+      },
+      signal,
+    );
+  }
+
+  /** With the one credential that there is; what comes from elsewhere may have changed since it was read. */
+  async #obtainWith(want: GrantWant, candidate: Candidate, signal: AbortSignal): Promise<Grant> {
+    const credential = await candidate.read(signal, want.refused !== undefined);
+    try {
+      return await this.#grantWith(want, credential, candidate, signal);
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'CREDENTIAL_REFUSED') throw error;
+      const again = candidate.isRemote ? await candidate.read(signal, true) : credential;
+      if (!isSameCredential(again, credential)) return this.#grantWith(want, again, candidate, signal);
+      if (candidate.advice === undefined) throw error;
+      throw new ProxyError('CREDENTIAL_REFUSED', `${error.message}; ${candidate.advice}`);
+    }
+  }
+
+  async #grantWith(
+    want: GrantWant,
+    credential: Credential | undefined,
+    candidate: Candidate | undefined,
+    signal: AbortSignal,
+  ): Promise<Grant> {
+    const transport = this.#transports.for(want.connector);
+    const challenges = await this.#challengesOf(want.connector, transport, credential, signal);
+    const grant = await this.#answer(want, challenges, credential, transport, signal);
+    return withOrigin(grant, { credential, label: candidate?.label, advice: candidate?.advice });
+  }
+
+  async #answer(
+    want: GrantWant,
+    challenges: readonly Challenge[],
+    credential: Credential | undefined,
+    transport: RegistryTransport,
+    signal: AbortSignal,
+  ): Promise<Grant> {
     const bearer = challenges.find((challenge) => challenge.scheme === 'bearer' && isUsable(challenge));
-    if (bearer !== undefined) return this.#exchange(want, bearer, read.credential, transport, signal);
-    if (read.credential === undefined || challenges.length === 0) return { kind: 'anonymous' };
+    if (bearer !== undefined) return this.#exchange(want, bearer, credential, transport, signal);
+    if (credential === undefined || challenges.length === 0) return { kind: 'anonymous' };
     if (challenges.some((challenge) => challenge.scheme === 'basic')) {
-      return { kind: 'authorization', value: basicAuthorization(read.credential), expiresAt: this.#now() + lastingMs };
+      return { kind: 'authorization', value: basicAuthorization(credential), expiresAt: this.#now() + lastingMs };
     }
     const schemes = challenges.map((challenge) => challenge.scheme).join(', ');
     const message = `the registry wants ${schemes}; supported are Bearer with a realm, and Basic`;

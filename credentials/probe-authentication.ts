@@ -11,6 +11,10 @@ export type AuthenticationReason =
   | LivenessReason
   | 'CredentialRefused'
   | 'CredentialRequired'
+  /** Its source is away. */
+  | 'CredentialUnavailable'
+  /** Its source has none for us. */
+  | 'CredentialUnusable'
   | 'RepositoryDenied'
   | 'RepositoryNotFound'
   | 'SchemeUnsupported'

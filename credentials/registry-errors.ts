@@ -1,7 +1,6 @@
-import type { ResolvedConnector } from '../connectors/connector.ts';
 import { type Credential, redact } from './credential.ts';
 import type { Grant } from './grant.ts';
-import { credentialOf } from './secret.ts';
+import { originOf } from './grant-origin.ts';
 
 /** A sentence of the registry's longer than this says nothing more. */
 const saidLengthMax = 300;
@@ -18,25 +17,14 @@ export function whatRegistrySaid(body: string, credential: Credential | undefine
 }
 
 /** The same of an answer to a request that carried `grant`: it must repeat neither that nor what it was made from. */
-export function whatRegistrySaidTo(
-  grant: Grant,
-  connector: ResolvedConnector,
-  repository: string,
-  body: string,
-): string {
-  return whatRegistrySaid(body, credentialBehind(connector, repository), authorizationOf(grant));
+export function whatRegistrySaidTo(grant: Grant, body: string): string {
+  return whatRegistrySaid(body, originOf(grant)?.credential, authorizationOf(grant));
 }
 
 /** `text` of an answer to a request that carried `grant`, without that and without what it was made from. */
-export function redactFor(grant: Grant, connector: ResolvedConnector, repository: string): (text: string) => string {
-  const credential = credentialBehind(connector, repository);
+export function redactFor(grant: Grant): (text: string) => string {
+  const credential = originOf(grant)?.credential;
   return (text) => redact(text, credential, authorizationOf(grant));
-}
-
-/** The credential that grants for a repository are made from; undefined where there is none, or none that can be used. */
-export function credentialBehind(connector: ResolvedConnector, repository: string): Credential | undefined {
-  const read = credentialOf(connector, repository);
-  return read.ok ? read.credential : undefined;
 }
 
 const authorizationOf = (grant: Grant): string | undefined =>

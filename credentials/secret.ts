@@ -1,4 +1,5 @@
-import { type ResolvedConnector, secretValue } from '../connectors/connector.ts';
+import type { ResolvedConnector } from '../connectors/connector.ts';
+import { secretValue } from '../connectors/connector-parts.ts';
 import { canonicalRegistry } from '../connectors/image-reference.ts';
 import { isWithinPath, parseRegistryAddress } from '../connectors/registry-address.ts';
 import { type Secret, secretTypes } from '../connectors/schema.ts';
@@ -6,18 +7,16 @@ import type { Credential } from './credential.ts';
 
 export type SecretReason = 'SecretWrongType' | 'SecretKeyMissing' | 'SecretMalformed' | 'SecretForOtherRegistry';
 
-/** What a Secret holds for a connector; `credential` is undefined for an open registry. */
+/** What a Secret holds for a connector. */
 export type ReadCredential =
-  | { ok: true; credential: Credential | undefined }
+  | { ok: true; credential: Credential }
   | { ok: false; reason: SecretReason; message: string };
 
 /**
- * The credential of a connector for a repository, from its Secret. Of a dockerconfigjson the entry with the longest
+ * The credential of a connector for a repository, from a Secret of its. Of a dockerconfigjson the entry with the longest
  * path counts, and only one for the connector's own registry. Messages name the Secret, and nothing that is in it.
  */
-export function credentialOf(connector: ResolvedConnector, repository: string): ReadCredential {
-  const { secret } = connector;
-  if (secret === undefined) return { ok: true, credential: undefined };
+export function credentialIn(secret: Secret, connector: ResolvedConnector, repository: string): ReadCredential {
   switch (secret.type) {
     case secretTypes.registryToken:
     case secretTypes.basicAuth:

@@ -8,8 +8,8 @@ import {
   revisionsQuestion,
 } from '../connectors/configurations/protocol.ts';
 import { type Grant, type GrantWant, isSameGrant } from '../credentials/grant.ts';
+import { originOf } from '../credentials/grant-origin.ts';
 import { isNarrow } from '../credentials/narrow.ts';
-import { credentialBehind } from '../credentials/registry-errors.ts';
 import { formatRefusal } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { parseJson } from '../platform/json.ts';
@@ -160,7 +160,7 @@ async function readQuestion<T extends z.ZodType>(request: IncomingMessage, schem
 
 /** What may leave the centre of what a caller is granted here. */
 async function grantFor(question: GrantQuestion, call: Call, options: AgentApiOptions, signal: AbortSignal) {
-  const { connector: key, repository, refused } = question;
+  const { connector: key, repository, refused, isForbidden } = question;
   const want = { ...call, connector: key, repository, action: 'pull' } as const;
   const { caller, connector, grants } = await options.access.admit(want, signal);
   const upstream: GrantWant = {
@@ -168,17 +168,18 @@ async function grantFor(question: GrantQuestion, call: Call, options: AgentApiOp
     repository: upstreamRepository(connector, repository),
     actions: ['pull'],
     caller,
-    ...(refused && { refused: { grant: refused, challenge: undefined } }),
+    ...(refused && { refused: { grant: refused, challenge: undefined, isForbidden } }),
   };
   const grant = await grants.grant(upstream, signal);
   // What was refused and is all there is goes the centre's way, which sees the registry's own challenge.
-  const isSpent = refused !== undefined && isSameGrant(grant, refused);
+  const isSpent = refused !== undefined && !isForbidden && isSameGrant(grant, refused);
   const isHandedOut = !isSpent && mayLeave(grant, upstream, options);
   return formatGrantAnswer(caller.name, connector, isHandedOut ? grant : { kind: 'relay' });
 }
 
 function mayLeave(grant: Grant, want: GrantWant, { now = Date.now }: AgentApiOptions): boolean {
-  return isNarrow(grant, want, credentialBehind(want.connector, want.repository), now());
+  const origin = originOf(grant);
+  return origin !== undefined && isNarrow(grant, want, origin.credential, now());
 }
 
 function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}) {

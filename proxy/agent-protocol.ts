@@ -36,6 +36,8 @@ export const grantQuestion = z.object({
    * up would lead the credential to a realm of its maker's.
    */
   refused: grant.optional(),
+  /** It was refused with 403. Absent from an agent of an older version. */
+  isForbidden: z.boolean().optional(),
 });
 
 /** A connector as an agent needs it: without its Secret. */
@@ -79,14 +81,14 @@ export function formatGrantAnswer(caller: string, connector: ResolvedConnector, 
 }
 
 const unknownToAgents = {
-  secret: undefined,
+  credentials: [],
   problems: [],
   tunnelHosts: [],
   isReady: undefined,
   whenUnavailable: 'rewrite',
 } as const;
 
-/** The connector of an answer, for the data path: it has no Secret, and no problems, or there were no answer. */
+/** The connector of an answer, for the data path: it has no credentials, and no problems, or there were no answer. */
 export function readConnector({ connector }: GrantAnswer): ResolvedConnector {
   return Object.freeze({
     ...connector,

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { callerAudience } from '../connectors/pull-identity.ts';
-import type { Caller, Grant, GrantSource } from '../credentials/grant.ts';
+import type { Caller, GrantSource, RefusedGrant } from '../credentials/grant.ts';
 import { CentreClient } from '../platform/centre/client.ts';
 import { isAway } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
@@ -112,7 +112,7 @@ export class CentralAccess implements Access {
     return admission;
   }
 
-  async #remember(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+  async #remember(want: AccessWant, refused: RefusedGrant | undefined, signal: AbortSignal): Promise<Remembered> {
     if (want.token === undefined) throw unknownCaller(undefined);
     const key = admissionKey(tokenDigest(want.token), want);
     const known = this.#remembered.get(key);
@@ -130,7 +130,7 @@ export class CentralAccess implements Access {
     return renewed ?? known;
   }
 
-  #renew(key: string, want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+  #renew(key: string, want: AccessWant, refused: RefusedGrant | undefined, signal: AbortSignal): Promise<Remembered> {
     return this.#flights.run(`${key}\n${refused === undefined}`, signal, async (shared) => {
       try {
         const answered = await this.#grant(want, refused, shared);
@@ -167,9 +167,10 @@ export class CentralAccess implements Access {
     return claims !== undefined && claims.expiresAt > this.#now() && claims.audiences.includes(callerAudience);
   }
 
-  async #grant(want: AccessWant, refused: Grant | undefined, signal: AbortSignal): Promise<Remembered> {
+  async #grant(want: AccessWant, refused: RefusedGrant | undefined, signal: AbortSignal): Promise<Remembered> {
     const { token, connector, repository } = want;
-    const body = await this.#client.ask('POST', grantsPath, { token, connector, repository, refused }, signal);
+    const question = { token, connector, repository, refused: refused?.grant, isForbidden: refused?.isForbidden };
+    const body = await this.#client.ask('POST', grantsPath, question, signal);
     const answer = grantAnswer.parse(body);
     const at = this.#now();
     const { grant } = answer;
@@ -183,7 +184,7 @@ export class CentralAccess implements Access {
     const connector = readConnector(answer);
     const grants: GrantSource = {
       grant: async ({ refused }, signal) => {
-        const remembered = await this.#remember(want, refused?.grant, signal);
+        const remembered = await this.#remember(want, refused, signal);
         // A token for the registry of today is not for the one that the connector named when the request began.
         if (remembered.answer.connector.address.origin === connector.address.origin) return remembered.answer.grant;
         throw new ProxyError('CONNECTOR_UNUSABLE', 'its address has just changed: try again', {

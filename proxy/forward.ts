@@ -167,7 +167,7 @@ class Forwarding {
     const { route } = this.#options;
     // The centre has done all of this.
     if (this.#isRelayed) return;
-    withoutEchoes(headers, this.#want, this.#grant);
+    withoutEchoes(headers, this.#grant);
     if (headers['link'] === undefined) return;
     const link = rewriteLink(String(headers['link']), this.#url, route.tail, route.base + route.tail);
     if (link === undefined) delete headers['link'];
@@ -193,7 +193,8 @@ class Forwarding {
     if (this.#mayRetry(status)) return this.#retry();
     if (this.#isRelayed) throw refusalOfCentre(answer);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
-    if (status === 401 && !this.#hasLeft && !this.#isReauthorized) return this.#reauthorize(answer);
+    const isRefusal = (status === 401 || status === 403) && !this.#hasLeft;
+    if (isRefusal && !this.#isReauthorized) return this.#reauthorize(answer);
     // The centre sees the registry's own challenge, and may know better than the tokens that it hands out.
     if (status === 401 && !this.#hasLeft && this.#options.centre !== undefined) return this.#takeRelay();
     if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
@@ -220,7 +221,7 @@ class Forwarding {
     const { operation } = this.#options;
     const { headers, body } = passedOn(answer, this.#want, this.#grant);
     operation.status = answer.status;
-    operation.reason = whatRegistrySaidTo(this.#grant, this.#want.connector, this.#want.repository, body.toString());
+    operation.reason = whatRegistrySaidTo(this.#grant, body.toString());
     if (this.#request.method === 'HEAD') {
       this.#response.writeHead(answer.status, headers).end();
       return true;
@@ -266,7 +267,8 @@ class Forwarding {
 
   async #reauthorize(answer: Held): Promise<boolean> {
     this.#isReauthorized = true;
-    const refused = { grant: this.#grant, challenge: answer.headers['www-authenticate'] };
+    const { status, headers } = answer;
+    const refused = { grant: this.#grant, challenge: headers['www-authenticate'], isForbidden: status === 403 };
     const renewed = await this.#options.grants.grant({ ...this.#want, refused }, this.#options.signal);
     if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
     this.#take(renewed);

@@ -52,7 +52,7 @@ export async function redirectTarget(
   if (isApi && (!isWithin || (pathPrefix !== '' && repository.includes('%')))) {
     throw new ProxyError('REPOSITORY_OUTSIDE', `the registry sends us out of ${pathPrefix}, which is all it serves`);
   }
-  if (isEcho(target.href, want, grant)) {
+  if (isEcho(target.href, grant)) {
     throw new ProxyError('UPSTREAM_PROTOCOL', 'the registry repeats our credential in a redirect');
   }
   return target;

@@ -3,7 +3,8 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { formatKey } from '../connectors/address.ts';
 import type { Grant, GrantWant } from '../credentials/grant.ts';
-import { credentialBehind, redactFor, whatRegistrySaidTo } from '../credentials/registry-errors.ts';
+import { originOf } from '../credentials/grant-origin.ts';
+import { redactFor, whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { downstreamHeaders } from './headers.ts';
 import type { Held } from './relay.ts';
@@ -11,10 +12,11 @@ import type { Held } from './relay.ts';
 const decodedBytesMax = 262_144;
 
 /** A refusal of the registry's in our words: its challenge is not the caller's to answer. */
-export function denial(answer: Held, { connector, repository }: GrantWant, grant: Grant, host: string): ProxyError {
-  const said = whatRegistrySaidTo(grant, connector, repository, answer.body.toString('utf8'));
+export function denial(answer: Held, { repository }: GrantWant, grant: Grant, host: string): ProxyError {
+  const said = whatRegistrySaidTo(grant, answer.body.toString('utf8'));
   const who = grant.kind === 'anonymous' ? 'access without a credential' : 'its credential';
-  const suffix = said === '' ? '' : `: ${said}`;
+  const advice = originOf(grant)?.advice;
+  const suffix = [said === '' ? '' : `: ${said}`, advice === undefined ? '' : `; ${advice}`].join('');
   const message = `the registry ${host} refused ${who} for ${repository} with ${answer.status}${suffix}`;
   return new ProxyError('UPSTREAM_DENIED', message);
 }
@@ -25,10 +27,10 @@ export function denial(answer: Held, { connector, repository }: GrantWant, grant
  */
 export function passedOn(
   answer: Held,
-  { connector, repository }: GrantWant,
+  { connector }: GrantWant,
   grant: Grant,
 ): { headers: OutgoingHttpHeaders; body: Buffer } {
-  const clean = redactFor(grant, connector, repository);
+  const clean = redactFor(grant);
   const headers = Object.entries(downstreamHeaders(answer.headers))
     .filter(([name]) => name !== 'content-encoding')
     .map(([name, value]) => [name, Array.isArray(value) ? value.map(clean) : clean(String(value))]);
@@ -64,8 +66,8 @@ const secretsByGrant = new WeakMap<Grant, readonly string[]>();
  * Takes out of the head of an answer what repeats our grant or the password behind it: there is no honest reason for
  * it. Bodies of answers that succeed are not looked into.
  */
-export function withoutEchoes(headers: OutgoingHttpHeaders, want: GrantWant, grant: Grant): void {
-  const secrets = secretsBehind(grant, want);
+export function withoutEchoes(headers: OutgoingHttpHeaders, grant: Grant): void {
+  const secrets = secretsBehind(grant);
   if (secrets.length === 0) return;
   for (const name in headers) {
     if (repeats(String(headers[name]), secrets)) delete headers[name];
@@ -73,8 +75,8 @@ export function withoutEchoes(headers: OutgoingHttpHeaders, want: GrantWant, gra
 }
 
 /** Whether a URL repeats our grant or the password behind it. */
-export function isEcho(url: string, want: GrantWant, grant: Grant): boolean {
-  const secrets = secretsBehind(grant, want);
+export function isEcho(url: string, grant: Grant): boolean {
+  const secrets = secretsBehind(grant);
   return secrets.length > 0 && repeats(url, secrets);
 }
 
@@ -95,10 +97,10 @@ function repeats(text: string, secrets: readonly string[]): boolean {
 /** What is shorter is no secret, and would be found in honest texts. */
 const secretLengthMin = 8;
 
-function secretsBehind(grant: Grant, { connector, repository }: GrantWant): readonly string[] {
+function secretsBehind(grant: Grant): readonly string[] {
   const known = secretsByGrant.get(grant);
   if (known !== undefined) return known;
-  const credential = credentialBehind(connector, repository);
+  const credential = originOf(grant)?.credential;
   const password = credential?.kind === 'password' ? credential.password : credential?.token;
   const found = [
     grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '',

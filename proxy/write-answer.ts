@@ -44,7 +44,7 @@ const ofUploads = /^(?:range|retry-after|docker-.*|oci-.*)$/;
 function elsewhere(held: Held, asked: WriteAsked): Promise<WriteAnswer> {
   const kept = Object.entries(downstreamHeaders(held.headers)).filter(([name]) => ofUploads.test(name));
   const headers: OutgoingHttpHeaders = Object.fromEntries(kept);
-  withoutEchoes(headers, asked.want, asked.grant);
+  withoutEchoes(headers, asked.grant);
   if (held.status < 300) return withLocation(held, headers, Buffer.alloc(0), asked);
   const message = `the host ${asked.url.host}, to which the registry sent the upload, answered ${held.status}`;
   const body = Buffer.from(new ProxyError('UPSTREAM_PROTOCOL', message).toBody(formatKey(asked.connector.key)));
@@ -58,7 +58,7 @@ async function withLocation(
   asked: WriteAsked,
 ): Promise<WriteAnswer> {
   const location = held.headers.location === undefined ? undefined : await locationFor(held, asked);
-  if (location === undefined || isEcho(location, asked.want, asked.grant)) delete headers['location'];
+  if (location === undefined || isEcho(location, asked.grant)) delete headers['location'];
   else headers['location'] = location;
   // RFC 9110, section 8.6: a 204 has no length, whatever the registry says.
   if (held.status === 204) delete headers['content-length'];
@@ -66,12 +66,12 @@ async function withLocation(
   return { headers, body };
 }
 
-function success(held: Held, { want, grant }: WriteAsked): WriteAnswer {
+function success(held: Held, { grant }: WriteAsked): WriteAnswer {
   if (!held.isWhole) throw new ProxyError('UPSTREAM_PROTOCOL', 'the answer to a push is too long, or broke off');
   const headers = downstreamHeaders(held.headers);
-  withoutEchoes(headers, want, grant);
+  withoutEchoes(headers, grant);
   // There is nothing in it that a client needs.
-  const body = isEcho(held.body.toString('latin1'), want, grant) ? Buffer.alloc(0) : held.body;
+  const body = isEcho(held.body.toString('latin1'), grant) ? Buffer.alloc(0) : held.body;
   return { headers, body };
 }
 

@@ -256,7 +256,7 @@ class Writing {
 
   async #refused(held: Held): Promise<boolean> {
     const { grants, signal } = this.#options;
-    if (held.status === 401 && !this.#isReauthorized) {
+    if (!this.#isReauthorized) {
       const isNew = await this.#reauthorize(held);
       if (isNew && this.#isReplayable) return false;
       // The registry did not wait to be asked whether it takes the body; what the caller sends next has the new grant.
@@ -272,11 +272,11 @@ class Writing {
   }
 
   /** Whether there is another grant than the one that was refused. */
-  async #reauthorize({ headers }: Held): Promise<boolean> {
+  async #reauthorize({ status, headers }: Held): Promise<boolean> {
     const { grants, signal } = this.#options;
     this.#isReauthorized = true;
     const former = this.#grant;
-    const refused = { grant: former, challenge: headers['www-authenticate'] };
+    const refused = { grant: former, challenge: headers['www-authenticate'], isForbidden: status === 403 };
     this.#grant = await grants.grant({ ...this.#want, refused }, signal);
     return !isSameGrant(this.#grant, former);
   }
@@ -305,8 +305,7 @@ class Writing {
     const { operation } = this.#options;
     const { headers, body } = await answerToWrite(held, { ...this.#options, ...this.#redirectFrom });
     operation.status = held.status;
-    const { connector, repository } = this.#want;
-    if (held.status >= 400) operation.reason = whatRegistrySaidTo(this.#grant, connector, repository, body.toString());
+    if (held.status >= 400) operation.reason = whatRegistrySaidTo(this.#grant, body.toString());
     operation.bytes = body.length;
     const digest = held.headers['docker-content-digest'];
     if (typeof digest === 'string') operation.digest = digest;

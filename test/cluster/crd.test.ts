@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { readConnector, readConnectorClass, readSecret } from '../../connectors/cluster-documents.ts';
-import { secretValue } from '../../connectors/connector.ts';
+import { secretValue } from '../../connectors/connector-parts.ts';
 import { statusOf } from '../../connectors/status.ts';
 import { partPath } from '../real/support/find-part.ts';
 import { requireParts } from '../real/support/parts.ts';

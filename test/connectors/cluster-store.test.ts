@@ -330,7 +330,7 @@ describe('a Connector that cannot be read', () => {
     informer.put({ metadata: { ...demo, uid: 'u' }, spec: { address: 7 } });
     await settle();
     const broken = store.catalogue.connector(demo);
-    expect(broken).toMatchObject({ uid: 'u', secret: undefined, address: { registries: [] } });
+    expect(broken).toMatchObject({ uid: 'u', credentials: [], address: { registries: [] } });
     expect(reasons(broken)).toEqual(['SpecInvalid']);
     expect(store.document(demo)).toBeUndefined();
     expect(watches.wanted).toEqual([]);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
-import { type ConnectorProblem, type ResolvedConnector, secretValue } from '../../connectors/connector.ts';
+import type { ConnectorProblem, ResolvedConnector } from '../../connectors/connector.ts';
+import { secretValue } from '../../connectors/connector-parts.ts';
 import { formatField } from '../../connectors/manifest.ts';
 import type { Document } from '../../connectors/schema.ts';
 import { makeSelfSigned } from '../support/certificate.ts';
@@ -28,7 +29,7 @@ test('a connector comes with all that it names, frozen', () => {
     key: { namespace: 'demo', name: 'harbor' },
     uid: 'u1',
     address: { origin: 'https://harbor.example.com' },
-    secret: robot,
+    credentials: [{ label: 'spec.auth', kind: 'secret', secret: robot }],
     ca: cert,
     redirect: 'follow',
     trustedHosts: ['auth.example.com', '10.0.0.1:8443'],
@@ -38,8 +39,8 @@ test('a connector comes with all that it names, frozen', () => {
 });
 
 test('a connector without auth, or without Secret where the class allows it, is open', () => {
-  expect(resolve(connectorOf())).toMatchObject({ uid: 'demo/harbor', secret: undefined, ca: undefined, problems: [] });
-  expect(resolve(connectorOf({ auth: { name: 'tokenAuth' } }))).toMatchObject({ secret: undefined, problems: [] });
+  expect(resolve(connectorOf())).toMatchObject({ uid: 'demo/harbor', credentials: [], ca: undefined, problems: [] });
+  expect(resolve(connectorOf({ auth: { name: 'tokenAuth' } }))).toMatchObject({ credentials: [], problems: [] });
 });
 
 test.each<[reason: ConnectorProblem['reason'], field: string, spec: Parameters<typeof connectorOf>[0]]>([
@@ -105,8 +106,8 @@ test.each([
 test('a Secret of another namespace is never used, whatever it is called', () => {
   const foreign = { ...robot, metadata: { namespace: 'other', name: 'foreign' } };
   const auth = { name: 'tokenAuth', secretRef: { name: 'foreign', namespace: 'other' } };
-  expect(resolve(connectorOf({ auth }), foreign).secret).toBeUndefined();
-  expect(resolve(connectorOf(withSecret('../other/foreign')), foreign).secret).toBeUndefined();
+  expect(resolve(connectorOf({ auth }), foreign).credentials).toEqual([]);
+  expect(resolve(connectorOf(withSecret('../other/foreign')), foreign).credentials).toEqual([]);
 });
 
 describe('a CA', () => {

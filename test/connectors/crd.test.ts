@@ -101,7 +101,9 @@ function fieldsWithout(schema: unknown, keyword: string, type?: string): string[
   const { properties = {} } = schema as { properties?: Record<string, { type?: string; [keyword: string]: unknown }> };
   const lacking = Object.entries(properties)
     .filter(
-      ([name, field]) => !(keyword in field) && (type === undefined ? !selfExplaining.has(name) : field.type === type),
+      ([name, field]) =>
+        !(keyword in field || (keyword === 'maxLength' && 'enum' in field)) &&
+        (type === undefined ? !selfExplaining.has(name) : field.type === type),
     )
     .map(([name]) => name);
   return [...lacking, ...Object.values(schema).flatMap((below) => fieldsWithout(below, keyword, type))];

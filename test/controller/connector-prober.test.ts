@@ -27,6 +27,7 @@ async function start(options: { timeoutMs?: number; registries?: number; freshMs
   const transports = new RegistryTransports();
   const prober = new ConnectorProber({
     transports,
+    sources: { oracle: undefined },
     subject: (key) => subjects.get(key),
     onVerdicts: (key) => {
       waiting.get(key)?.();

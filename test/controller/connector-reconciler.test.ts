@@ -131,6 +131,7 @@ requireParts(
         events: new EventRecorder({ client }),
         store,
         transports,
+        sources: { oracle: undefined },
         proxyService,
         imageHost: 'localhost:7450',
         settleMs: 300,

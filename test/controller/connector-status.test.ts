@@ -89,7 +89,7 @@ describe('a problem lands in the condition that it is about', () => {
       'AuthTypeUnknown',
       spec({ auth: { name: 'magic' } }),
       [],
-      /^spec\.auth\.name: "magic" is no authentication type of class "oci" \(it has: tokenAuth\); name one/,
+      /^spec\.auth\.name: "magic" is no authentication type of class "oci" \(it has: tokenAuth, ociRegistry, ociVault\); name one/,
       { SecretReady: 'Unknown AuthTypeUnknown' },
     ],
     [

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { withOrigin } from '../../credentials/grant-origin.ts';
 import { whatRegistrySaid, whatRegistrySaidTo } from '../../credentials/registry-errors.ts';
-import { connectorFor, robot, robotSecret } from './fixtures.ts';
+import { robot } from './fixtures.ts';
 
 const error = (...messages: unknown[]) =>
   JSON.stringify({ errors: messages.map((message) => ({ code: 'DENIED', message })) });
@@ -24,11 +25,12 @@ test.each<[what: string, body: string, said: string]>([
 });
 
 test('what an answer repeats of the credential or the grant is taken out, before the end is cut off', () => {
-  const connector = connectorFor('https://r.example.com', robotSecret);
-  const grant = { kind: 'authorization', value: 'Bearer grant-value', expiresAt: 0 } as const;
+  const credential = { kind: 'password', username: 'robot', password: robot.password } as const;
+  const made = { kind: 'authorization', value: 'Bearer grant-value', expiresAt: 0 } as const;
+  const grant = withOrigin(made, { credential });
   const body = error(`${'x'.repeat(280)} ${robot.password} grant-value`);
-  expect(whatRegistrySaidTo(grant, connector, 'a', body)).toMatch(/x \[redacted\] ?\[?[redact]*…$/);
-  expect(whatRegistrySaidTo({ kind: 'anonymous' }, connector, 'a', error('fine'))).toBe('DENIED: fine');
+  expect(whatRegistrySaidTo(grant, body)).toMatch(/x \[redacted\] ?\[?[redact]*…$/);
+  expect(whatRegistrySaidTo({ kind: 'anonymous' }, error('fine'))).toBe('DENIED: fine');
 });
 
 test('arbitrary answers never throw', () => {

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Secret } from '../../connectors/schema.ts';
-import { credentialOf, type SecretReason } from '../../credentials/secret.ts';
+import { credentialIn, type SecretReason } from '../../credentials/secret.ts';
 import { secretOf } from '../connectors/documents.ts';
 import { arbitraryText } from '../platform/arbitrary-text.ts';
 import { connectorFor } from './fixtures.ts';
 
 const host = 'harbor.example.com';
 const canary = 'canary-7f3a';
-const read = (secret: Secret | undefined, address = `https://${host}`, repository = 'team/app') =>
-  credentialOf(connectorFor(address, secret), repository);
+const read = (secret: Secret, address = `https://${host}`, repository = 'team/app') =>
+  credentialIn(secret, connectorFor(address, secret), repository);
 
 const dockerConfig = (config: unknown) =>
   secretOf(
@@ -24,10 +24,6 @@ const passwordOf = (secret: Secret, address?: string, repository?: string) => {
   const result = read(secret, address, repository);
   return result.ok && result.credential?.kind === 'password' ? result.credential.password : undefined;
 };
-
-test('an open registry has no credential', () => {
-  expect(read(undefined)).toEqual({ ok: true, credential: undefined });
-});
 
 test.each(['cpaas.io/distribution-registry-token', 'kubernetes.io/basic-auth'])(
   '%s holds user and password',

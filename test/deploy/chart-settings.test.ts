@@ -23,6 +23,9 @@ requireParts('helm')('settings of the chart', () => {
     [{ controller: { ports: { proxyHttps: 8443 } } }, /webhook.port and the controller.ports have to differ/],
     [{ controller: { ports: { proxyHttps: null } } }, /\/controller\/ports'.*missing property 'proxyHttps'/],
     [{ imageHost: 'localhost' }, /\/imageHost/],
+    [{ oracle: { auth: 'me' } }, /\/oracle\/auth/],
+    [{ oracle: { allow: { ociVault: [{ namespaces: ['a'] }] } } }, /missing property 'secretIds'/],
+    [{ oracle: { registryDomains: ['*.ocir.io'] } }, /\/oracle\/registryDomains/],
     [{ imageHost: 'localhost:7451' }, /imageHost is localhost:7451, but the agents listen on port 7450/],
     [{ imageHost: '[::1]:7451' }, /agents listen on port 7450/],
     [{ sharedNamespace: 'Kube' }, /\/sharedNamespace/],
@@ -56,7 +59,12 @@ requireParts('helm')('settings of the chart', () => {
     ['oci-connector-node', 'node'],
     ['oci-connector-csi', 'csi'],
   ])('%s is given flags that the command knows', async (name, command) => {
-    const everything = { startupTaint: true, agentless: { a: 'b' }, secrets: { namespaces: ['a'] } };
+    const everything = {
+      startupTaint: true,
+      agentless: { a: 'b' },
+      secrets: { namespaces: ['a'] },
+      oracle: { auth: 'auto', registryDomains: ['a.example'], metadataUrl: 'http://10.0.0.1/opc/v2/' },
+    };
     const [first, ...flags] = await argsOf(
       { ...everything, webhook: { url: 'https://hook.example.com/mutate' } },
       name,
@@ -79,6 +87,11 @@ requireParts('helm')('settings of the chart', () => {
     [{ webhook: { url: 'https://[fd00::1]:9443/mutate' } }, ['--webhook-name=fd00::1']],
     [{ secrets: { namespaces: ['a', 'b'] } }, ['--secrets-namespace=a', '--secrets-namespace=b']],
     [{ startupTaint: true }, ['--startup-taint']],
+    [{ oracle: { auth: 'workload' } }, ['--oci-auth=workload']],
+    [
+      { oracle: { auth: 'instance', registryDomains: ['a.example', 'b.example'], vaultUrl: 'https://v.example' } },
+      ['--oci-auth=instance', '--oci-vault-url=https://v.example', '--oci-registry-domains=a.example,b.example'],
+    ],
     [
       { agentless: { type: 'virtual-kubelet', 'example.com/fargate': 'yes' } },
       ['--agentless-nodes=example.com/fargate=yes,type=virtual-kubelet'],
@@ -89,5 +102,21 @@ requireParts('helm')('settings of the chart', () => {
       await argsOf({}, 'oci-connector-controller'),
     ];
     expect(told.filter((arg) => !usual.includes(arg))).toEqual(args);
+  });
+
+  test('the class lists whom the values name, and nobody by default', async () => {
+    const typesOf = async (values: object) => {
+      const found = (await renderChart({ ...values, connectorClass: { install: true } })).find(
+        ({ kind }) => kind === 'ConnectorClass',
+      );
+      return Object.fromEntries(
+        found?.['spec'].auth.types.map((type: { name: string; allow?: unknown }) => [type.name, type.allow]) ?? [],
+      );
+    };
+    const ociRegistry = [{ namespaces: ['demo'], addresses: ['https://fra.ocir.io/tenancy/demo'] }];
+    const ociVault = [{ namespaces: ['demo'], secretIds: ['ocid1.vaultsecret.oc1.fra.a'] }];
+    expect(await typesOf({})).toEqual({ tokenAuth: undefined, ociRegistry: [], ociVault: [] });
+    expect(await typesOf({ oracle: { allow: { ociVault } } })).toMatchObject({ ociRegistry: [], ociVault });
+    expect(await typesOf({ oracle: { allow: { ociRegistry, ociVault } } })).toMatchObject({ ociRegistry, ociVault });
   });
 });

@@ -112,8 +112,8 @@ const agent = fuzzed(
     }
     const answer = grantAnswer.safeParse(value).data;
     if (answer !== undefined) {
-      const { key, secret: held } = readConnector(answer);
-      promise(isNamespaceName(key.namespace) && isConnectorName(key.name) && held === undefined, 'no connector', key);
+      const { key, credentials } = readConnector(answer);
+      promise(isNamespaceName(key.namespace) && isConnectorName(key.name) && credentials.length === 0, 'no connector', key);
     }
     const question = grantQuestion.safeParse(value).data;
     promise(question === undefined || /^[a-z0-9._/-]+$/.test(question.repository), 'no repository', question);

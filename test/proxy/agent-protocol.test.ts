@@ -19,7 +19,7 @@ test('an answer holds the connector as the data path needs it, and nothing of it
   const read = readConnector(grantAnswer.parse(JSON.parse(text)));
   const { key, uid, revision, address, redirect, trustedHosts } = connector;
   expect(read).toMatchObject({ key, uid, revision, address, redirect, trustedHosts, ca: undefined });
-  expect(read).toMatchObject({ secret: undefined, problems: [] });
+  expect(read).toMatchObject({ credentials: [], problems: [] });
   expect(Object.keys(read).sort()).toEqual(Object.keys(connector).sort());
 });
 

@@ -1,0 +1,106 @@
+import type { ResolvedConnector } from '../connectors/connector.ts';
+import type { CredentialOrigin } from '../connectors/credential-origin.ts';
+import { isEntryFor } from '../connectors/image-pull-secrets.ts';
+import { formatField } from '../connectors/manifest.ts';
+import { ProxyError } from '../platform/errors.ts';
+import type { Credential } from './credential.ts';
+import type { OracleCredentials } from './oracle-credentials.ts';
+import { credentialToProbe } from './probe-credential.ts';
+import { credentialIn, type ReadCredential } from './secret.ts';
+
+/** A credential that a connector may be used with, before it is read. */
+export interface Candidate {
+  /** The field of the Connector that names it. */
+  readonly label: string;
+  /** Whether what it names can change without the Connector or its Secrets changing. */
+  readonly isRemote: boolean;
+  /** What to look at where the registry refuses it. */
+  readonly advice?: string;
+  /**
+   * @param isFresh what is remembered of a remote one is not believed
+   * @throws ProxyError CONNECTOR_UNUSABLE, or UPSTREAM_… where its source is away; the message names the entry
+   */
+  read(signal: AbortSignal, isFresh?: boolean): Promise<Credential>;
+}
+
+export interface CandidateSources {
+  /** Undefined where this process has no identity in Oracle's cloud. */
+  readonly oracle: OracleCredentials | undefined;
+}
+
+/** The credentials to be tried for a repository, in their order; none for an open registry. */
+export function candidatesFor(
+  connector: ResolvedConnector,
+  repository: string,
+  sources: CandidateSources,
+): readonly Candidate[] {
+  const read = (secret: SecretOrigin['secret']) => credentialIn(secret, connector, repository);
+  return connector.credentials
+    .filter((origin) => isFor(origin, connector, repository))
+    .map((origin) => candidateOf(origin, connector, sources, read));
+}
+
+/** The same for a probe; without a repository those that are for any of the connector's registry. */
+export function candidatesToProbe(
+  connector: ResolvedConnector,
+  repository: string | undefined,
+  sources: CandidateSources,
+): readonly Candidate[] {
+  const read = (secret: SecretOrigin['secret']) => credentialToProbe(secret, connector, repository);
+  return connector.credentials
+    .filter((origin) => repository === undefined || isFor(origin, connector, repository))
+    .map((origin) => candidateOf(origin, connector, sources, read));
+}
+
+type SecretOrigin = Extract<CredentialOrigin, { kind: 'secret' }>;
+
+const isFor = ({ entry }: CredentialOrigin, { address }: ResolvedConnector, repository: string): boolean =>
+  entry === undefined || address.registries.some((registry) => isEntryFor(entry, registry, repository));
+
+function candidateOf(
+  origin: CredentialOrigin,
+  connector: ResolvedConnector,
+  { oracle }: CandidateSources,
+  readSecret: (secret: SecretOrigin['secret']) => ReadCredential,
+): Candidate {
+  const { label } = origin;
+  const local = (read: () => Credential): Candidate => ({ label, isRemote: false, read: async () => read() });
+  switch (origin.kind) {
+    case 'secret':
+      return local(() => {
+        const read = readSecret(origin.secret);
+        if (read.ok) return read.credential;
+        throw new ProxyError('CONNECTOR_UNUSABLE', `${read.reason}: ${label}: ${read.message}`);
+      });
+    case 'basic':
+      return local(() => ({ kind: 'password', username: origin.username, password: origin.password }));
+    case 'unusable':
+      return local(() => {
+        const { reason, message, field } = origin.problem;
+        throw new ProxyError('CONNECTOR_UNUSABLE', `${reason}: ${formatField(field)} ${message}`);
+      });
+    case 'ociRegistry':
+      return {
+        label,
+        isRemote: true,
+        advice: registryAdvice,
+        read: (signal, isFresh) => ofOracle(oracle).registry(connector.address.origin, label, signal, isFresh),
+      };
+    case 'ociVault':
+      return {
+        label,
+        isRemote: true,
+        read: (signal, isFresh) => ofOracle(oracle).vault(origin.secretId, label, signal, isFresh),
+      };
+  }
+}
+
+const registryAdvice =
+  'check the IAM policy of the controller: "Allow dynamic-group <domain>/<group> to read repos in compartment <compartment of the repository>"';
+
+function ofOracle(oracle: OracleCredentials | undefined): OracleCredentials {
+  if (oracle !== undefined) return oracle;
+  const message =
+    'OracleNotConfigured: this process has no identity in Oracle’s cloud: set --oci-auth (oracle.auth of the chart)';
+  throw new ProxyError('CONNECTOR_UNUSABLE', message);
+}

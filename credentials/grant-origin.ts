@@ -1,0 +1,22 @@
+import type { Credential } from './credential.ts';
+import type { Grant } from './grant.ts';
+
+/** What a grant was made of: never sent anywhere, for whoever has to keep it out of a text. */
+export interface GrantOrigin {
+  readonly credential: Credential | undefined;
+  /** The field of the Connector that names the credential. */
+  readonly label?: string | undefined;
+  /** What to look at where the registry refuses what was made of it. */
+  readonly advice?: string | undefined;
+}
+
+const origins = new WeakMap<Grant, GrantOrigin>();
+
+/** Keeps what a grant was made of for as long as the grant is there; answers with the grant. */
+export function withOrigin<T extends Grant>(grant: T, origin: GrantOrigin): T {
+  origins.set(grant, origin);
+  return grant;
+}
+
+/** Undefined for a grant that was made in another process. */
+export const originOf = (grant: Grant): GrantOrigin | undefined => origins.get(grant);

@@ -1,0 +1,44 @@
+/** Where on the way to a credential it went wrong. */
+export type OracleStep = 'configuration' | 'metadata' | 'federation' | 'token' | 'vault' | 'content';
+
+/** What kind of failure it was: whether asking again helps, and whom it is about. */
+export type OracleErrorCode =
+  /** The surroundings or the settings do not hold what the principal needs. */
+  | 'Misconfigured'
+  /** Refused: who we are is known, or not, and we may not. */
+  | 'Denied'
+  /** 404 of the Vault: absent, or denied. */
+  | 'NotAuthorizedOrNotFound'
+  | 'Limited'
+  | 'Timeout'
+  /** Nobody answers, or with a 5xx. */
+  | 'Unavailable'
+  /** An answer that the protocol does not have. */
+  | 'Protocol'
+  /** A secret that holds no user name and password. */
+  | 'SecretMalformed';
+
+export interface OracleErrorOptions extends ErrorOptions {
+  /** When it may be asked again, where the other side says so. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** The message names the step and says what to do; it holds no credential. */
+export class OracleError extends Error {
+  readonly step: OracleStep;
+  readonly code: OracleErrorCode;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(step: OracleStep, code: OracleErrorCode, message: string, options: OracleErrorOptions = {}) {
+    super(`${step}: ${message}`, options);
+    this.name = 'OracleError';
+    this.step = step;
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** Whether the same question may be answered otherwise a little later. */
+  get isRetryable(): boolean {
+    return this.code === 'Limited' || this.code === 'Timeout' || this.code === 'Unavailable';
+  }
+}

@@ -1,0 +1,85 @@
+import { parseJson } from '../../platform/json.ts';
+import { readJwt } from '../../platform/jwt.ts';
+import { OracleError } from './errors.ts';
+import type { OracleSettings, RegistryLogin } from './oracle.ts';
+import { refusal } from './refusal.ts';
+import type { Reply } from './send.ts';
+import type { AskSigned } from './service.ts';
+
+const defaultPath = '/20180419/docker/token';
+/** One that is longer fits into no request. */
+const tokenLengthMax = 128 * 1024;
+/** The distribution token specification's, where the answer names no life; OCIR's own is an hour. */
+const defaultLifeSeconds = 60;
+
+export interface RegistryTokenOptions {
+  readonly settings: OracleSettings;
+  readonly ask: AskSigned;
+  readonly now: () => number;
+}
+
+/**
+ * A token of OCIR, which is the password of user BEARER_TOKEN. It is given to whoever is known: whether an image may be
+ * pulled is decided at the pull.
+ * @throws OracleError
+ */
+export async function fetchRegistryToken(
+  host: string,
+  { settings, ask, now }: RegistryTokenOptions,
+  signal: AbortSignal,
+): Promise<RegistryLogin> {
+  const url = tokenUrl(host, settings);
+  const whom = `the registry ${url.host}`;
+  const startedAt = now();
+  const reply = await ask({ step: 'token', whom, url }, signal);
+  if (reply.status !== 200) {
+    const advice = {
+      401: 'it does not know this principal: is the registry of the same realm and region?',
+      403: 'no policy lets this principal read repositories there',
+      404: 'it has no token endpoint: is it OCIR?',
+    };
+    throw refusal(reply, { step: 'token', whom, now, advice });
+  }
+  return readLogin(reply, whom, startedAt);
+}
+
+function tokenUrl(host: string, { registryProtocol = 'https', registryTokenPath = defaultPath }: OracleSettings): URL {
+  const path = registryTokenPath.startsWith('/') ? registryTokenPath : `/${registryTokenPath}`;
+  const isHost = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/.test(host);
+  const text = `${registryProtocol}://${host}${path}`;
+  if (!isHost || !URL.canParse(text)) {
+    throw new OracleError('configuration', 'Misconfigured', 'the registry is no host with an optional port');
+  }
+  return new URL(text);
+}
+
+function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLogin {
+  const body = parseJson(text);
+  const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  const token = [fields['token'], fields['access_token']].find((value) => typeof value === 'string' && value !== '');
+  // A line break in it would write headers into the requests of whoever uses it.
+  if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new OracleError('token', 'Protocol', `${whom} answered 200 without a token`);
+  }
+  const expiresAt = Math.min(statedExpiry(fields['expires_in'], token, startedAt), ownExpiry(token));
+  if (expiresAt <= startedAt) {
+    throw new OracleError(
+      'token',
+      'Protocol',
+      `${whom} gave a token that has expired: is the clock of this machine right?`,
+    );
+  }
+  return { token, expiresAt };
+}
+
+/** A JWT that says when it ends needs no word of the answer. */
+function statedExpiry(expiresIn: unknown, token: string, startedAt: number): number {
+  const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
+  if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0) return startedAt + seconds * 1000;
+  return ownExpiry(token) === Number.POSITIVE_INFINITY ? startedAt + defaultLifeSeconds * 1000 : ownExpiry(token);
+}
+
+function ownExpiry(token: string): number {
+  const exp = readJwt(token)?.claims['exp'];
+  return typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : Number.POSITIVE_INFINITY;
+}

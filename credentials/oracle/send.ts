@@ -1,0 +1,85 @@
+import type { Dispatcher } from 'undici';
+import { networkErrorCode } from '../../platform/network-error.ts';
+import { OracleError, type OracleStep } from './errors.ts';
+
+export interface Question {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
+
+/** An answer that is held: nothing that belongs here is large. */
+export interface Reply {
+  readonly status: number;
+  /** By names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+}
+
+/** A token of 100 KiB has been seen; a secret has 25 KiB at most. */
+const bodyBytesMax = 256 * 1024;
+
+/**
+ * Sends one small request and reads the whole answer, up to 256 KiB. Redirects are answers: what we sign is for one
+ * host.
+ * @throws OracleError `Unavailable` or `Protocol`; the reason of `signal`
+ */
+export async function send(
+  dispatcher: Dispatcher,
+  step: OracleStep,
+  { method, url, headers, body }: Question,
+  signal: AbortSignal,
+): Promise<Reply> {
+  try {
+    const response = await dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: method as Dispatcher.HttpMethod,
+      headers: { 'user-agent': 'oci-connector', accept: 'application/json', ...headers },
+      body: body ?? null,
+      signal,
+    });
+    return { status: response.statusCode, headers: response.headers, text: await readText(response.body, step, url) };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof OracleError) throw error;
+    // No cause: what a parser could not read may repeat what we said.
+    throw new OracleError(step, 'Unavailable', `${url.host}: ${wordsOf(networkErrorCode(error))}`);
+  }
+}
+
+async function readText(body: Dispatcher.ResponseData['body'], step: OracleStep, url: URL): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > bodyBytesMax) {
+      throw new OracleError(step, 'Protocol', `${url.host} answered with more than ${bodyBytesMax / 1024} KiB`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const sentences: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'its name cannot be resolved',
+  EAI_AGAIN: 'its name cannot be resolved at the moment',
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was reset',
+  EHOSTUNREACH: 'there is no route to it',
+  ENETUNREACH: 'there is no route to it',
+  ETIMEDOUT: 'no answer came in time',
+  UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
+  UND_ERR_SOCKET: 'the connection was closed before the answer was complete',
+  HPE_INVALID_CONSTANT: 'the answer is not HTTP',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+};
+
+const wordsOf = (code: string): string =>
+  (Object.hasOwn(sentences, code) ? sentences[code] : undefined) ?? `the request failed (${code})`;

@@ -1,0 +1,22 @@
+import type { Dispatcher } from 'undici';
+import { OracleError } from './errors.ts';
+import type { OracleSettings } from './oracle.ts';
+
+/** What every part of the way works with. */
+export interface Surroundings {
+  readonly settings: OracleSettings;
+  /** For everything but what has a CA of its own. */
+  readonly dispatcher: Dispatcher;
+  readonly stepTimeoutMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** From 0 to 1, for the spread of retries. */
+  readonly random: () => number;
+}
+
+/** @throws OracleError `Misconfigured` where it is no URL of HTTP */
+export function urlSetting(name: string, text: string): URL {
+  const url = URL.parse(text);
+  if (url?.protocol === 'https:' || url?.protocol === 'http:') return url;
+  throw new OracleError('configuration', 'Misconfigured', `${name} is no URL with http or https`);
+}
