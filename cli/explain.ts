@@ -8,20 +8,25 @@ import { injectLabel } from '../connectors/labels.ts';
 import { pullSecretName } from '../connectors/pull-identity.ts';
 import { isWithinPath } from '../connectors/registry-address.ts';
 import { ask, headerOf } from '../credentials/ask.ts';
+import type { Grant } from '../credentials/grant.ts';
+import { originOf } from '../credentials/grant-origin.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
 import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { createLogger } from '../platform/logger.ts';
 import { connectorAnnotation } from '../webhook/annotations.ts';
 import { type Decision, type ImageDecision, isProxied } from '../webhook/decision.ts';
 import { mutatePod } from '../webhook/mutate-pod.ts';
 import { manifests, namespace, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
+import { openOracleCredentials } from './oracle-credentials.ts';
+import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
 import type { Output } from './output.ts';
 import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
-const flags = z.object({ manifests, namespace, imageHost });
+const flags = z.object({ manifests, namespace, imageHost, ...oracleFlags });
 
 /** Every kind of manifest: a registry that is asked for less may say that there is none, as GHCR does. */
 const manifestTypes = [
@@ -50,7 +55,13 @@ export async function explain(image: string, options: unknown, output: Output): 
   describePod(decided, isOptedIn, question, say);
   if (connector === undefined || decided.reason === 'ConnectorNotMatching') return false;
   const repository = repositoryBehind(decided, question);
-  const isThere = await describeAnswer(question.reference, repository, connector, readProxySettings(process.env), say);
+  const asking = {
+    connector,
+    repository,
+    oracle: oracleIdentity(settings, process.env),
+    proxies: readProxySettings(process.env),
+  };
+  const isThere = await describeAnswer(question.reference, asking, say);
   return isOptedIn && isProxied(decided) && isThere;
 }
 
@@ -160,11 +171,16 @@ function repositoryBehind({ reason }: ImageDecision, { reference }: Question): s
   return parseConnectorPath(reference.path)?.rest ?? reference.path;
 }
 
+interface Asking {
+  readonly connector: ResolvedConnector;
+  readonly repository: string;
+  readonly oracle: OracleIdentity | undefined;
+  readonly proxies: ProxySettings;
+}
+
 async function describeAnswer(
   reference: ImageReference,
-  repository: string,
-  connector: ResolvedConnector,
-  proxies: ProxySettings,
+  { connector, repository, oracle: identity, proxies }: Asking,
   say: Say,
 ): Promise<boolean> {
   const { pathPrefix } = connector.address;
@@ -176,11 +192,12 @@ async function describeAnswer(
     return false;
   }
   const transports = new RegistryTransports({ proxies });
+  const oracle = openOracleCredentials(identity, createLogger({ level: 'silent', isPretty: false }));
   const signal = AbortSignal.timeout(60_000);
   try {
     const want = { connector, repository, actions: ['pull'], caller: { name: 'explain' } } as const;
-    const grant = await new LocalGrants({ transports }).grant(want, signal);
-    say('credential', grant.kind === 'authorization' ? `accepted, ${grant.value.split(' ')[0]}` : 'none is needed');
+    const grant = await new LocalGrants({ transports, oracle }).grant(want, signal);
+    say('credential', describeCredential(grant));
     const wanted = reference.digest ?? reference.tag ?? 'latest';
     const url = new URL(`${connector.address.origin}/v2/${repository}/manifests/${wanted}`);
     const authorization = grant.kind === 'authorization' ? { authorization: grant.value } : {};
@@ -196,6 +213,13 @@ async function describeAnswer(
     say('registry', error instanceof Error ? error.message : String(error));
     return false;
   } finally {
+    oracle?.close();
     await transports.close();
   }
+}
+
+function describeCredential(grant: Grant): string {
+  if (grant.kind !== 'authorization') return 'none is needed';
+  const label = originOf(grant)?.label;
+  return `accepted, ${grant.value.split(' ')[0]}${label === undefined ? '' : ` (${label})`}`;
 }

@@ -177,7 +177,7 @@ function addMutate(program: Command, output: Output): void {
 }
 
 function addExplain(program: Command, output: Output): void {
-  program
+  const command = program
     .command('explain')
     .description('say which connector an image would use, why, what a pod would get and what the registry answers')
     .argument('<image>', 'image as it stands in a pod')
@@ -188,6 +188,7 @@ function addExplain(program: Command, output: Output): void {
       const { explain } = await import('./explain.ts');
       if (!(await explain(image, options, output))) process.exitCode = failed;
     });
+  addOracleOptions(command);
 }
 
 function addRender(program: Command, output: Output): void {

@@ -78,7 +78,7 @@ describe('explain', () => {
     expect(said).toMatch(new RegExp(`^connector +demo/harbor, ${registry.origin}$`, 'm'));
     expect(said).toMatch(/^why +of its own namespace, serves the whole registry$/m);
     expect(said).toMatch(/^pod gets +localhost:7450\/namespaces\/demo\/connectors\/harbor\/team\/app:v1$/m);
-    expect(said).toMatch(/^credential +accepted, Bearer$/m);
+    expect(said).toMatch(/^credential +accepted, Bearer \(spec\.auth\)$/m);
     expect(said).toMatch(new RegExp(`^registry +answers 200 for v1: ${image.digest} `, 'm'));
   });
 
