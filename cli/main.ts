@@ -37,6 +37,7 @@ function buildProgram(output: Output): Command {
   addCredentialProvider(program);
   addMutate(program, output);
   addExplain(program, output);
+  addDoctor(program, output);
   addRender(program, output);
   addDemo(program, output);
   return program;
@@ -189,6 +190,25 @@ function addExplain(program: Command, output: Output): void {
       if (!(await explain(image, options, output))) process.exitCode = failed;
     });
   addOracleOptions(command);
+}
+
+function addDoctor(program: Command, output: Output): void {
+  program
+    .command('doctor')
+    .description("walk the way to a credential of Oracle's cloud, step by step, and say where it stops and what to do")
+    .option('--oci', "look at Oracle's cloud")
+    .option(
+      '--registry <host>',
+      "registry that is asked for a token (default: that of the image, or of the instance's region)",
+    )
+    .option('--image <image>', 'image that should be pulled with the token')
+    .option('--secret <ocid...>', 'Vault secrets that should be readable (default: those of the configuration)')
+    .option('--auth <kind>', 'instance, resource, workload, user or auto (default: that of the configuration)')
+    .option('--config <file>', "configuration of the kubelet's plugin (default: its environment variables)")
+    .action(async (options) => {
+      const { doctor } = await import('./doctor.ts');
+      if (!(await doctor(options, output))) process.exitCode = failed;
+    });
 }
 
 function addRender(program: Command, output: Output): void {

@@ -19,6 +19,11 @@ export interface InstanceRegion {
   readonly realmDomain: string;
 }
 
+export interface InstanceFacts extends InstanceRegion {
+  readonly instanceId: string | undefined;
+  readonly tenancyId: string | undefined;
+}
+
 export interface InstanceIdentity {
   readonly certificate: string;
   readonly privateKey: string;
@@ -27,7 +32,7 @@ export interface InstanceIdentity {
 }
 
 /** Where the metadata service is, as messages name it. */
-export const metadataBase = ({ settings }: Surroundings): URL => {
+const metadataBase = ({ settings }: Surroundings): URL => {
   const text = settings.metadataUrl ?? defaultUrl;
   return urlSetting('metadataUrl', text.endsWith('/') ? text : `${text}/`);
 };
@@ -57,15 +62,18 @@ export function readIdentity(surroundings: Surroundings, signal: AbortSignal): P
   });
 }
 
-/** Tenancy and instance, where the service tells; for people. */
-export function readInstance(
-  surroundings: Surroundings,
-  signal: AbortSignal,
-): Promise<Readonly<Record<string, string>>> {
+/**
+ * The region, and for people whose instance this is, where the service tells.
+ * @throws OracleError `metadata`
+ */
+export async function readInstance(surroundings: Surroundings, signal: AbortSignal): Promise<InstanceFacts> {
+  const region = await readRegion(surroundings, signal);
   return inMetadataStep(surroundings, signal, async (within) => {
     const body = parseJson(await read(surroundings, 'instance/', within));
-    const entries = Object.entries(typeof body === 'object' && body !== null ? body : {});
-    return Object.fromEntries(entries.filter(([, value]) => typeof value === 'string'));
+    const { id, tenantId } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+    const ocid = (value: unknown): string | undefined =>
+      typeof value === 'string' && /^ocid1\.[A-Za-z0-9._-]{1,250}$/.test(value) ? value : undefined;
+    return { ...region, instanceId: ocid(id), tenancyId: ocid(tenantId) };
   });
 }
 
@@ -80,7 +88,7 @@ function inMetadataStep<T>(
 
 const ask = (surroundings: Surroundings, path: string, signal: AbortSignal): Promise<Reply> => {
   const url = new URL(path, metadataBase(surroundings));
-  return send(surroundings.dispatcher, 'metadata', { method: 'GET', url, headers }, signal);
+  return send(surroundings.dispatchers.direct, 'metadata', { method: 'GET', url, headers }, signal);
 };
 
 async function read(surroundings: Surroundings, path: string, signal: AbortSignal): Promise<string> {

@@ -1,5 +1,6 @@
-import { Agent } from 'undici';
 import { PrincipalChoice } from './choose-principal.ts';
+import { Dispatchers } from './dispatchers.ts';
+import { type InstanceFacts, readInstance } from './metadata.ts';
 import type { Oracle, OracleSettings, PrincipalKind } from './oracle.ts';
 import { fetchRegistryToken } from './registry-token.ts';
 import { signedService } from './service.ts';
@@ -24,12 +25,17 @@ export interface OpenedOracle extends Oracle {
    * @throws OracleError
    */
   identity(signal: AbortSignal): Promise<OracleIdentity>;
+  /**
+   * What the metadata service says of the instance that this process runs on.
+   * @throws OracleError
+   */
+  instance(signal: AbortSignal): Promise<InstanceFacts>;
 }
 
 /** Nothing is read, asked or loaded before the first call. */
 export function openOracle(settings: OracleSettings): OpenedOracle {
   const surroundings = surroundingsOf(settings);
-  const { now, dispatcher } = surroundings;
+  const { now, dispatchers } = surroundings;
   const choice = new PrincipalChoice(surroundings);
   const sessions = new Sessions((signal) => choice.openSession(signal), now);
   const ask = signedService(surroundings, sessions);
@@ -41,17 +47,17 @@ export function openOracle(settings: OracleSettings): OpenedOracle {
       // A session is somebody's.
       return { kind: choice.kind as PrincipalKind, expiresAt, claims };
     },
-    close: () => void dispatcher.destroy(),
+    instance: (signal) => readInstance(surroundings, signal),
+    close: () => dispatchers.destroy(),
   };
 }
 
-/** What the parts work with, for who takes single steps; its dispatcher is to be destroyed. */
-export function surroundingsOf(settings: OracleSettings): Surroundings {
+function surroundingsOf(settings: OracleSettings): Surroundings {
   const { stepTimeoutMs = defaultStepTimeoutMs, now = Date.now } = settings;
   return {
     settings,
     // A connection that nobody waits for any more is given up as well.
-    dispatcher: new Agent({ connect: { timeout: stepTimeoutMs } }),
+    dispatchers: new Dispatchers({ environment: settings.environment, connectTimeoutMs: stepTimeoutMs }),
     stepTimeoutMs,
     now,
     random: Math.random,

@@ -72,6 +72,8 @@ const sentences: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer came in time',
   UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
   UND_ERR_SOCKET: 'the connection was closed before the answer was complete',
+  UND_ERR_PRX_CONN: 'the HTTP proxy does not connect to it',
+  UND_ERR_PRX_TLS: 'the certificate of the HTTP proxy is for another name',
   HPE_INVALID_CONSTANT: 'the answer is not HTTP',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA',

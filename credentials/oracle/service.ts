@@ -50,7 +50,8 @@ async function askPatiently(
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await askAtOnce(surroundings, question, session, signal);
     const waitMs = attempt < attemptsMax ? waitOf(outcome, attempt, surroundings) : undefined;
-    if (waitMs === undefined || waitedMs + waitMs >= surroundings.stepTimeoutMs) {
+    // The other half is for the answers, so that what was answered last is told of, not that time is up.
+    if (waitMs === undefined || waitedMs + waitMs > surroundings.stepTimeoutMs / 2) {
       if (outcome instanceof OracleError) throw outcome;
       return outcome;
     }
@@ -60,14 +61,14 @@ async function askPatiently(
 }
 
 async function askAtOnce(
-  { dispatcher, now }: Surroundings,
+  { dispatchers, now }: Surroundings,
   { step, url }: SignedQuestion,
   session: Session,
   signal: AbortSignal,
 ): Promise<Reply | OracleError> {
   try {
     const headers = await signedHeaders(session, url, now());
-    return await send(dispatcher, step, { method: 'GET', url, headers }, signal);
+    return await send(dispatchers.for(url), step, { method: 'GET', url, headers }, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof OracleError) return error;

@@ -1,12 +1,11 @@
-import type { Dispatcher } from 'undici';
+import type { Dispatchers } from './dispatchers.ts';
 import { OracleError } from './errors.ts';
 import type { OracleSettings } from './oracle.ts';
 
 /** What every part of the way works with. */
 export interface Surroundings {
   readonly settings: OracleSettings;
-  /** For everything but what has a CA of its own. */
-  readonly dispatcher: Dispatcher;
+  readonly dispatchers: Dispatchers;
   readonly stepTimeoutMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

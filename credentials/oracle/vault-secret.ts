@@ -5,7 +5,6 @@ import type { OracleSettings, VaultLogin } from './oracle.ts';
 import { domainOfRealm } from './realms.ts';
 import { refusal } from './refusal.ts';
 import { loadCommon, loadSecrets } from './sdk.ts';
-import type { Reply } from './send.ts';
 import type { AskSigned } from './service.ts';
 import { urlSetting } from './surroundings.ts';
 
@@ -34,53 +33,51 @@ export async function fetchVaultSecret(
   signal: AbortSignal,
 ): Promise<VaultLogin> {
   const [{ SecretsClient }, { NoRetryConfigurationDetails }] = await Promise.all([loadSecrets(), loadCommon()]);
-  const endpoint = urlSetting('vaultUrl', settings.vaultUrl ?? (await endpointOf(secretId)));
+  const endpoint = urlSetting('vaultUrl', settings.vaultUrl ?? (await vaultEndpoint(secretId)));
   const whom = `the vault at ${endpoint.host}`;
-  let reply: Reply | undefined;
   let failure: unknown;
-  // The SDK composes and reads; signing, waiting and asking again are ours: it does neither stop nor say why.
-  const client = new SecretsClient({
-    httpClient: {
-      send: async ({ uri }) => {
-        try {
-          reply = await ask({ step: 'vault', whom, url: new URL(uri) }, signal);
-          return new Response(reply.text, { status: reply.status });
-        } catch (error) {
-          failure = error;
-          throw error;
-        }
-      },
-    },
-  });
-  client.shutdownCircuitBreaker();
-  client.endpoint = endpoint.href.replace(/\/+$/, '');
-  let bundle: SecretBundle;
+  /** The SDK composes and reads; signing, waiting and asking again are ours: it does neither stop nor say why. */
+  const send = async ({ uri }: { readonly uri: string }): Promise<Response> => {
+    try {
+      const reply = await ask({ step: 'vault', whom, url: new URL(uri) }, signal);
+      if (reply.status !== 200) throw refusal(reply, { step: 'vault', whom, now, ...refusals });
+      return new Response(reply.text);
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  };
   try {
+    const client = new SecretsClient({ httpClient: { send } });
+    client.shutdownCircuitBreaker();
+    client.endpoint = endpoint.href.replace(/\/+$/, '');
     const request = { secretId, stage, retryConfiguration: NoRetryConfigurationDetails };
-    bundle = (await client.getSecretBundle(request)).secretBundle;
-  } catch {
-    // What the SDK throws may repeat the answer, which is the secret.
+    // Where an answer has no body there is none, whatever the SDK's types say.
+    const bundle = (await client.getSecretBundle(request)).secretBundle as SecretBundle | undefined;
+    if (bundle !== undefined) return readLogin(bundle);
+  } catch (error) {
+    if (error instanceof OracleError) throw error;
     if (failure !== undefined) throw failure;
-    throw vaultError(reply, whom, now);
+    // What else the SDK throws may repeat the answer, which is the secret.
   }
-  return readLogin(bundle);
+  throw new OracleError('vault', 'Protocol', `${whom} answered with something that is no secret bundle`);
 }
 
-function vaultError(reply: Reply | undefined, whom: string, now: () => number): OracleError {
-  if (reply === undefined || (reply.status >= 200 && reply.status < 300)) {
-    return new OracleError('vault', 'Protocol', `${whom} answered with something that is no secret bundle`);
-  }
-  const advice = {
+const refusals = {
+  advice: {
     400: 'is that the OCID of a secret?',
     401: 'it does not know this principal: is the vault of the same realm and tenancy?',
     403: 'no policy lets this principal read secret-bundles in the compartment of the secret',
     404: 'there is no such secret, or no policy lets this principal read secret-bundles in its compartment',
-  };
-  return refusal(reply, { step: 'vault', whom, now, advice, notFound: 'NotAuthorizedOrNotFound' });
-}
+  },
+  notFound: 'NotAuthorizedOrNotFound',
+} as const;
 
-/** The vault of a secret is in the region that its OCID names, wherever we are. */
-async function endpointOf(secretId: string): Promise<string> {
+/**
+ * The vault of a secret is in the region that its OCID names, wherever we are.
+ * @throws OracleError `Misconfigured`
+ */
+export async function vaultEndpoint(secretId: string): Promise<string> {
   const [, realm = '', name = ''] =
     /^ocid1\.vaultsecret\.([a-z0-9]+)\.([a-z0-9-]+)\.[A-Za-z0-9_.-]+$/.exec(secretId) ?? [];
   if (name === '') {

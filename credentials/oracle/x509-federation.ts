@@ -31,9 +31,11 @@ export async function federate(
   return inStep({ step: 'federation', whom, timeoutMs: surroundings.stepTimeoutMs }, signal, async (within) => {
     let last: Reply | OracleError | undefined;
     const exchange = async (request: Request): Promise<Response> => {
+      // The SDK asks again whatever fails, but for a 4xx: nobody waits for it any more.
+      if (within.aborted) return new Response(null, { status: 400 });
       last = await sendOf(surroundings, request, within);
       if (last instanceof OracleError) throw last;
-      return new Response(last.text, { status: last.status });
+      return new Response(last.text || null, { status: last.status });
     };
     const key = await makeSessionKey();
     const builder = await abortableBuilder(exchange);
@@ -58,7 +60,7 @@ export async function federate(
 }
 
 async function sendOf(
-  { dispatcher }: Surroundings,
+  { dispatchers }: Surroundings,
   request: Request,
   signal: AbortSignal,
 ): Promise<Reply | OracleError> {
@@ -70,9 +72,10 @@ async function sendOf(
     body: await request.text(),
   };
   try {
-    return await send(dispatcher, 'federation', question, signal);
+    return await send(dispatchers.for(question.url), 'federation', question, signal);
   } catch (error) {
     if (error instanceof OracleError) return error;
+    if (signal.aborted) return { status: 400, headers: {}, text: '' };
     throw error;
   }
 }

@@ -1,0 +1,75 @@
+import type { ImagePullSecret } from '../connectors/image-pull-secrets.ts';
+import type { PrincipalKind } from '../credentials/oracle/oracle.ts';
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export interface LogSettings {
+  /** Undefined: standard error, of which the kubelet keeps what a failure says. */
+  readonly file: string | undefined;
+  readonly maxBytes: number;
+  readonly level: LogLevel;
+}
+
+/** What every invocation needs to know, also one that finds its answer in the cache. */
+export interface InvocationSettings {
+  readonly log: LogSettings;
+  /** Undefined: nothing is kept. */
+  readonly cacheDir: string | undefined;
+  readonly timeoutMs: number;
+  /** `host:port` of the node's agent, as images name it; undefined: no image is the agent's. */
+  readonly connectorAddress: string | undefined;
+}
+
+export interface PrincipalSettings {
+  readonly auth: PrincipalKind | 'auto';
+  /** User name beside a registry token. */
+  readonly username: string;
+  readonly registryProtocol: 'https' | 'http';
+  readonly registryTokenPath: string | undefined;
+  /** Whether a credential is tried at the image's repository before the kubelet gets it. */
+  readonly isTokenValidated: boolean;
+  readonly metadataUrl: string | undefined;
+  readonly federationUrl: string | undefined;
+  readonly vaultUrl: string | undefined;
+  /** Domains of registries that give tokens to principals, beside Oracle's own. */
+  readonly domains: readonly string[];
+  readonly configFile: string | undefined;
+  readonly profile: string | undefined;
+}
+
+export interface ProviderSettings {
+  readonly invocation: InvocationSettings;
+  readonly principal: PrincipalSettings;
+  readonly imagePullSecrets: readonly ImagePullSecret[];
+  /** What was passed over, for the log. */
+  readonly remarks: readonly string[];
+}
+
+const defaultFolder = '/run/oci-connector/credential-provider';
+export const defaultInvocation: InvocationSettings = {
+  log: { file: '/var/log/oci-connector/credential-provider.log', maxBytes: 10 * 1024 * 1024, level: 'info' },
+  cacheDir: defaultFolder,
+  timeoutMs: 10_000,
+  connectorAddress: undefined,
+};
+export const defaultConnectorAddress = 'localhost:7450';
+export const defaultUsername = 'BEARER_TOKEN';
+
+/**
+ * Where a configuration puts cache and log, without reading YAML, which takes longer than an answer from the cache. A
+ * guess: what is found in the folder says which configuration it is of, and the log only counts where reading fails.
+ */
+export function guessInvocation(text: string): InvocationSettings {
+  const file = guess(text, 'file') ?? defaultInvocation.log.file;
+  return {
+    ...defaultInvocation,
+    log: { ...defaultInvocation.log, file: file === 'journal' ? undefined : file },
+    cacheDir: guess(text, 'cacheDir') ?? defaultFolder,
+  };
+}
+
+function guess(text: string, field: string): string | undefined {
+  const found = new RegExp(`(?:^|[\\s{,])["']?${field}["']?\\s*:\\s*["']?(/[^"'\\s#,}]+|journal\\b)`).exec(text);
+  return found?.[1];
+}
