@@ -1,0 +1,409 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { requireMounts } from '../csi/support/require-mounts.ts';
+import { memoryFolder } from '../kubelet/memory-folder.ts';
+import { group, requestText } from '../kubelet/requests.ts';
+import { answerOf, type Ended, makeNode, type Node, startProvider } from '../kubelet/run-provider.ts';
+import { makeImage } from '../support/image.ts';
+import { type OracleCloud, startOracleCloud } from '../support/oracle/cloud.ts';
+import { startRegistry } from '../support/registry.ts';
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const part of open.splice(0)) await part[Symbol.asyncDispose]();
+});
+
+async function startCloud(): Promise<OracleCloud> {
+  const behind = await startRegistry();
+  behind.seed('team/app', makeImage(), ['v1']);
+  behind.seed('team/secret', makeImage(), ['v1']);
+  const cloud = await startOracleCloud({ registryBehind: behind.origin });
+  open.push(cloud, behind);
+  return cloud;
+}
+
+/** Fields of a configuration that lead to a cloud. */
+const leadTo = ({ settings, registryHost }: OracleCloud) => {
+  const { registryProtocol, ...urls } = settings;
+  return { registryProtocol, oracle: { ...urls, domains: [registryHost] } };
+};
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+/** Those that the principal signed. */
+const tokenCalls = ({ registryService }: OracleCloud): number =>
+  registryService.requests.filter(({ headers }) => headers.authorization?.startsWith('Signature ')).length;
+const jwt = (claims: object): string =>
+  ['{"alg":"RS256"}', JSON.stringify(claims), 'c4n4ry-signature']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.');
+
+/** In one file for each chunk: two processors have no room for 50 that strip types from each of theirs first. */
+async function bundle(): Promise<string> {
+  const caches = join(import.meta.dirname, '../../node_modules/.cache');
+  mkdirSync(caches, { recursive: true });
+  // Where the packages are found.
+  const outdir = mkdtempSync(join(caches, 'credential-provider-'));
+  onTestFinished(() => rmSync(outdir, { recursive: true }));
+  await build({
+    entryPoints: [join(import.meta.dirname, '../../cli/credential-provider.ts')],
+    outdir,
+    bundle: true,
+    splitting: true,
+    external: ['oci-common', 'oci-secrets'],
+    platform: 'node',
+    format: 'esm',
+    outExtension: { '.js': '.mjs' },
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    logLevel: 'error',
+  });
+  return join(outdir, 'credential-provider.mjs');
+}
+
+/** Everything that a run leaves for others to read. */
+function leftBy(node: Node, ...runs: readonly Ended[]): string {
+  const logs = [node.logFile, `${node.logFile}.1`].filter((file) => existsSync(file));
+  return [...logs.map((file) => readFileSync(file, 'utf8')), ...runs.map(({ stderr }) => stderr)].join('\n');
+}
+
+describe('for OCIR', () => {
+  test('the principal’s token is answered once, and by others from the cache, which loads nothing', async () => {
+    const cloud = await startCloud();
+    const node = await makeNode(memoryFolder(), leadTo(cloud));
+    const image = `${cloud.registryHost}/team/app`;
+    const first = await node.run(requestText(image));
+    const answer = answerOf(first);
+    expect(answer).toMatchObject({
+      apiVersion: `${group}/v1`,
+      kind: 'CredentialProviderResponse',
+      cacheKeyType: 'Registry',
+      cacheDuration: expect.stringMatching(/^5[89]m\d+s$/),
+      auth: { [cloud.registryHost]: { username: 'BEARER_TOKEN' } },
+    });
+    expect(cloud.isValidToken(answer.auth[cloud.registryHost]?.password ?? '')).toBe(true);
+    const loaded = join(node.cacheDir, '..', 'loaded');
+    const spy = `import { registerHooks } from 'node:module'; import { appendFileSync } from 'node:fs';
+      registerHooks({ load: (url, context, next) => { appendFileSync(${JSON.stringify(loaded)}, url + '\\n'); return next(url, context); } });`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(spy)}` };
+    const second = await node.run(requestText(`${cloud.registryHost}/another/app`), env);
+    expect(answerOf(second).auth).toEqual(answer.auth);
+    expect(tokenCalls(cloud)).toBe(1);
+    expect(node.log().at(-1)).toMatchObject({ msg: 'answered', cached: true, keys: [cloud.registryHost] });
+    const files = readFileSync(loaded, 'utf8');
+    expect(files).toContain('/kubelet/cache.ts');
+    expect(files).not.toMatch(/node_modules|credential-provider-parts|configuration\.ts/);
+    for (const canary of cloud.canaries()) expect(leftBy(node, first, second)).not.toContain(canary);
+    expect(statSync(node.cacheDir).mode & 0o777).toBe(0o700);
+    for (const name of readdirSync(node.cacheDir)) {
+      expect(statSync(join(node.cacheDir, name)).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  test('50 at once make one token call', { timeout: 180_000 }, async () => {
+    const cloud = await startCloud();
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout: '55s' }, await bundle());
+    const runs = Array.from({ length: 50 }, (_, at) => node.run(requestText(`${cloud.registryHost}/team/app-${at}`)));
+    const answers = (await Promise.all(runs)).map(answerOf);
+    expect(new Set(answers.map(({ auth }) => JSON.stringify(auth))).size).toBe(1);
+    expect(tokenCalls(cloud)).toBe(1);
+  });
+
+  test.each(['v1beta1', 'v1alpha1'])('a request of %s is answered in kind', async (version) => {
+    const node = await makeNode(memoryFolder());
+    const apiVersion = `${group}/${version}`;
+    expect(answerOf(await node.run(requestText('a.io/b', { apiVersion })))).toMatchObject({ apiVersion, auth: {} });
+  });
+
+  test('with validation, a token that policy does not let pull is no answer, and the log names the policy', async () => {
+    const cloud = await startCloud();
+    cloud.registry.deny('team/secret');
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), tokenValidation: 'enabled' });
+    const denied = await node.run(requestText(`${cloud.registryHost}/team/secret`));
+    expect(denied).toMatchObject({ code: 1, stdout: '' });
+    const policy = 'Allow dynamic-group <identity domain>/<dynamic group> to read repos in compartment';
+    expect(denied.stderr).toContain(policy);
+    expect(node.log().at(-1)).toMatchObject({ level: 'error', reason: expect.stringContaining(policy) });
+    const allowed = await node.run(requestText(`${cloud.registryHost}/team/app`));
+    expect(answerOf(allowed).cacheKeyType).toBe('Image');
+    for (const canary of cloud.canaries()) expect(leftBy(node, denied, allowed)).not.toContain(canary);
+  });
+
+  test('a step that does not answer is named, in time', async () => {
+    const cloud = await startCloud();
+    cloud.federation.misbehave({ kind: 'hang' });
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout: '3s' });
+    const ended = await node.run(requestText(`${cloud.registryHost}/team/app`));
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/federation/);
+  });
+
+  test('what libraries print never reaches standard output, nor the log with a secret', async () => {
+    const cloud = await startCloud();
+    cloud.federation.misbehave({ kind: 'answer', status: 500 }, { times: 1 });
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud) });
+    const noisy = `process.stdin.on('end', () => {
+      console.log('{"noise":1}'); console.info('noise'); console.error('noise'); console.table([1]);
+      process.stdout.write('noise c4n4ry-l0ng-t0k3n-of-somebody-else');
+      setInterval(() => console.log('noise'), 1);
+    });`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(noisy)}` };
+    const input = requestText(`${cloud.registryHost}/team/app`);
+    const ended = await node.start({ input, env, isSocket: true }).ended;
+    expect(answerOf(ended).auth).toHaveProperty([cloud.registryHost]);
+    expect(leftBy(node)).toContain('noise');
+    expect(leftBy(node, ended)).not.toContain('c4n4ry');
+  });
+});
+
+describe('of another invocation that asks the same', () => {
+  /** One that has its turn, and asks for a token that does not come. */
+  async function startHolder(timeout: string) {
+    const cloud = await startCloud();
+    cloud.registryService.misbehave({ kind: 'hang' }, { path: /token/, times: 1 });
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout });
+    const input = requestText(`${cloud.registryHost}/team/app`);
+    const holder = node.start({ input, isSocket: true });
+    await cloud.registryService.arrivals(1);
+    return { cloud, node, input, holder };
+  }
+
+  test('which is stopped, nobody waits longer than a part of his time', async () => {
+    const { node, input, holder } = await startHolder('6s');
+    holder.child.kill('SIGSTOP');
+    expect(Object.keys(answerOf(await node.run(input)).auth)).toHaveLength(1);
+    holder.child.kill('SIGKILL');
+    await holder.ended;
+  });
+
+  test('which is killed, nothing is left behind', async () => {
+    const { node, input, holder } = await startHolder('55s');
+    const next = node.start({ input });
+    holder.child.kill('SIGKILL');
+    expect(Object.keys(answerOf(await next.ended).auth)).toHaveLength(1);
+    expect(await holder.ended).toMatchObject({ code: null, stdout: '' });
+  });
+});
+
+describe('for entries of the configuration', () => {
+  test.each([
+    ['abc/one', ['abc', 'one']],
+    ['abc/two', ['abc', 'two']],
+  ])('%s of the documented example gets the secrets %j of the vault', async (repository, names) => {
+    const cloud = await startCloud();
+    for (const name of ['abc', 'one', 'two']) {
+      cloud.putLogin(`ocid1.vaultsecret.${name}`, { username: name, password: `c4n4ry-${name}`, more: 'ignored' });
+    }
+    const imagePullSecrets = ['abc', 'abc/one', 'abc/two'].map((path) => ({
+      secretType: 'VAULT',
+      registryEndpoint: `example.registry.io/${path}`,
+      secretId: `ocid1.vaultsecret.${path.split('/').at(-1)}`,
+    }));
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), imagePullSecrets });
+    const ended = await node.run(requestText(`example.registry.io/${repository}`));
+    expect(Object.values(answerOf(ended).auth)).toEqual(
+      names.map((username) => ({ username, password: `c4n4ry-${username}` })),
+    );
+    for (const canary of cloud.canaries()) expect(leftBy(node, ended)).not.toContain(canary);
+  });
+
+  test('of three that share a key, the one that the registry takes is answered', async () => {
+    const auth = { kind: 'token', username: 'user', password: 'c4n4ry-three' } as const;
+    const registry = await startRegistry({ auth });
+    open.push(registry);
+    registry.seed('team/app', makeImage(), ['v1']);
+    const imagePullSecrets = ['one', 'two', 'three'].map((name) => ({
+      secretType: 'BASIC',
+      registryEndpoint: registry.authority,
+      username: base64('user'),
+      password: base64(`c4n4ry-${name}`),
+    }));
+    const node = await makeNode(memoryFolder(), { imagePullSecrets, registryProtocol: 'http' });
+    const ended = await node.run(requestText(`${registry.authority}/team/app`));
+    expect(answerOf(ended)).toMatchObject({
+      cacheKeyType: 'Image',
+      auth: { [registry.authority]: { username: 'user', password: 'c4n4ry-three' } },
+    });
+    expect(leftBy(node, ended)).not.toContain('c4n4ry');
+    expect(node.log()).toContainEqual(expect.objectContaining({ level: 'warn', msg: expect.stringContaining('0600') }));
+  });
+
+  test.each([
+    ['is no JSON', 'c4n4ry'],
+    ['lacks a field', '{"username":"c4n4ry"}'],
+    ['is binary', Buffer.of(0xff, 0xfe, 0x00)],
+  ])('a secret that %s is no answer, and its content is not told', async (_what, content) => {
+    const cloud = await startCloud();
+    cloud.vault.put('ocid1.vaultsecret.x', { content });
+    const imagePullSecrets = [{ secretType: 'VAULT', registryEndpoint: 'a.io', secretId: 'ocid1.vaultsecret.x' }];
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), imagePullSecrets });
+    const ended = await node.run(requestText('a.io/b'));
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(node.log().at(-1)?.['reason']).toMatch(/imagePullSecrets\[0\]: /);
+    expect(leftBy(node, ended)).not.toContain('c4n4ry');
+  });
+});
+
+describe('for the agent of the node', () => {
+  const image = 'localhost:7450/namespaces/demo/connectors/harbor/team/app';
+
+  test('the service account token is the password, and is nowhere else', async () => {
+    const node = await makeNode(memoryFolder(), { connector: {} });
+    const token = jwt({ exp: Math.floor(Date.now() / 1000) + 3600, sub: 'c4n4ry-subject' });
+    const input = requestText(image, { serviceAccountToken: token });
+    const runs = [await node.run(input), await node.run(input)];
+    for (const ended of runs) {
+      expect(answerOf(ended)).toMatchObject({
+        cacheKeyType: 'Registry',
+        cacheDuration: expect.stringMatching(/^5[89]m\d+s$/),
+        auth: { 'localhost:7450': { username: 'token', password: token } },
+      });
+    }
+    const kept = readdirSync(node.cacheDir).map((name) => readFileSync(join(node.cacheDir, name), 'utf8'));
+    for (const text of [leftBy(node, ...runs), ...kept]) expect(text).not.toContain(token.split('.')[2]);
+  });
+
+  test('without a token it says what to configure', async () => {
+    const node = await makeNode(memoryFolder(), { connector: {} });
+    const ended = await node.run(requestText(image));
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/tokenAttributes.*request-serviceaccounts-token-audience/);
+    expect(node.log().at(-1)?.['reason']).toMatch(/tokenAttributes/);
+  });
+});
+
+describe('bad input', () => {
+  const canary = jwt({ sub: 'c4n4ry' });
+  test.each([
+    ['nothing', ''],
+    ['two objects', requestText('a.io/b', { serviceAccountToken: canary }).repeat(2)],
+    ['half an object', requestText('a.io/b', { serviceAccountToken: canary }).slice(0, -1)],
+    ['a NUL', `${requestText('a.io/b', { serviceAccountToken: canary })}\0`],
+    ['an unknown version', requestText('a.io/b', { apiVersion: `${group}/v9`, serviceAccountToken: canary })],
+    ['an image that is none', requestText('A/B', { serviceAccountToken: canary })],
+    ['more than there is room for', Buffer.alloc(3 * 1024 * 1024, 0x20)],
+  ])('%s ends with 1, a reason, and nothing on standard output', async (_what, input) => {
+    const node = await makeNode(memoryFolder());
+    const ended = await node.run(input);
+    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^oci-connector: .+\n$/) });
+    expect(node.log()).toHaveLength(1);
+    expect(leftBy(node, ended)).not.toContain(canary);
+  });
+
+  test.each([false, true])('an input that does not end is not waited for (a socket: %s)', async (isSocket) => {
+    const node = await makeNode(memoryFolder(), { timeout: '1s' });
+    const started = node.start({ isSocket });
+    if (!isSocket) setTimeout(() => started.child.stdin?.end(), 4_000).unref();
+    const ended = await started.ended;
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(ended.stderr).toContain('no answer within 1 s: waited for the end of standard input');
+  });
+
+  test('an input that comes in pieces is read to its end', async () => {
+    const node = await makeNode(memoryFolder());
+    const started = node.start({});
+    const text = requestText('a.io/b');
+    started.child.stdin?.write(text.slice(0, 10));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    started.child.stdin?.end(text.slice(10));
+    expect(answerOf(await started.ended).auth).toEqual({});
+  });
+
+  test('an image that matches nothing is answered with nothing', async () => {
+    const node = await makeNode(memoryFolder());
+    const ended = await node.run(requestText('docker.io/library/nginx'));
+    expect(answerOf(ended)).toMatchObject({ cacheKeyType: 'Registry', auth: {} });
+    expect(ended.stderr).toBe('');
+  });
+
+  test('a wrong configuration ends with 2, file and line, and a wrong command line with how it is', async () => {
+    const folder = memoryFolder();
+    const file = join(folder, 'provider.yaml');
+    writeFileSync(file, `cacheDir: ${folder}/cache\nlog: { file: ${folder}/log }\ntimeout: c4n4ry\nnothing: c4n4ry\n`);
+    const ended = await startProvider(['-config', file], { input: requestText('a.io/b') }).ended;
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(`${file}:3: timeout: has to be a duration`);
+    expect(ended.stderr).toContain(`${file}:4: nothing: unknown field`);
+    expect(readFileSync(join(folder, 'log'), 'utf8')).toContain(`${file}:3: timeout`);
+    expect(ended.stderr).not.toContain('c4n4ry');
+    const wrong = await startProvider(['--confg', file], { input: requestText('a.io/b') }).ended;
+    expect(wrong).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('--config FILE') });
+    const missing = await startProvider(['--config', `${file}.none`], { input: requestText('a.io/b') }).ended;
+    expect(missing).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('ENOENT') });
+  });
+
+  test("with a file, the variables of Oracle's provider have no say; without, they have", async () => {
+    const env = { OCIR_AUTH_METHOD: 'PASSWORD' };
+    const node = await makeNode(memoryFolder());
+    expect(await node.run(requestText('a.io/b'), env)).toMatchObject({ code: 0 });
+    const ended = await startProvider([], { input: requestText('a.io/b'), env }).ended;
+    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('OCIR_AUTH_METHOD has to be') });
+  });
+});
+
+describe('where nothing can be written', () => {
+  test('a cache folder that others may read is done without, and the log says so', async () => {
+    const cloud = await startCloud();
+    const node = await makeNode(memoryFolder(), leadTo(cloud));
+    await node.run(requestText('a.io/b'));
+    chmodSync(node.cacheDir, 0o755);
+    const ended = await node.run(requestText(`${cloud.registryHost}/team/app`));
+    expect(Object.keys(answerOf(ended).auth)).toHaveLength(1);
+    expect(node.log().map(({ msg }) => msg)).toContainEqual(
+      expect.stringMatching(/is open to others: .*nothing is kept/),
+    );
+    const kept = readdirSync(node.cacheDir).map((name) => readFileSync(join(node.cacheDir, name), 'utf8'));
+    for (const canary of cloud.canaries()) expect(kept.join()).not.toContain(canary);
+  });
+
+  test('a log that cannot be written costs no answer', async () => {
+    const node = await makeNode(memoryFolder(), { log: { file: '/dev/full' } });
+    const ended = await node.run(requestText('a.io/b'));
+    expect(answerOf(ended).auth).toEqual({});
+    expect(ended.stderr).toContain('the log /dev/full cannot be written (ENOSPC)');
+  });
+});
+
+requireMounts()('on a file system that takes nothing', () => {
+  function mounted(options: string): string {
+    const folder = memoryFolder();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=0700,${options}`, 'oci-connector-test', folder]);
+    onTestFinished(() => void execFileSync('umount', ['-l', folder]));
+    return folder;
+  }
+
+  test('a read-only cache and log cost no answer', async () => {
+    const cloud = await startCloud();
+    const folder = mounted('size=64k');
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    const settings = { ...leadTo(cloud), cacheDir: folder, log: { file: join(folder, 'provider.log') } };
+    const node = await makeNode(memoryFolder(), settings);
+    const ended = await node.run(requestText(`${cloud.registryHost}/team/app`));
+    expect(Object.keys(answerOf(ended).auth)).toHaveLength(1);
+    expect(ended.stderr).toMatch(/the log .* cannot be written \(EROFS\)/);
+    expect(ended.stderr).toMatch(/the cache folder .* cannot be written \(EROFS\)/);
+    for (const canary of cloud.canaries()) expect(ended.stderr).not.toContain(canary);
+  });
+
+  test('a full one costs no answer', async () => {
+    const cloud = await startCloud();
+    const folder = mounted('size=16k,nr_inodes=8');
+    const settings = { ...leadTo(cloud), cacheDir: folder, log: { file: join(folder, 'provider.log') } };
+    const node = await makeNode(memoryFolder(), settings);
+    expect(() => writeFileSync(join(folder, 'full'), Buffer.alloc(64 * 1024))).toThrow('ENOSPC');
+    const ended = await node.run(requestText(`${cloud.registryHost}/team/app`));
+    expect(Object.keys(answerOf(ended).auth)).toHaveLength(1);
+    expect(ended.stderr).toMatch(/cannot be written \(ENOSPC\)/);
+    expect(await node.run(requestText('A/B'))).toMatchObject({ code: 1, stdout: '' });
+  });
+});
