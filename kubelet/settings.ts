@@ -61,15 +61,18 @@ export const defaultUsername = 'BEARER_TOKEN';
  * guess: what is found in the folder says which configuration it is of, and the log only counts where reading fails.
  */
 export function guessInvocation(text: string): InvocationSettings {
-  const file = guess(text, 'file') ?? defaultInvocation.log.file;
+  const { log, cacheDir } = defaultInvocation;
   return {
     ...defaultInvocation,
-    log: { ...defaultInvocation.log, file: file === 'journal' ? undefined : file },
-    cacheDir: guess(text, 'cacheDir') ?? defaultFolder,
+    log: { ...log, file: unlessWord(guess(text, 'file') ?? log.file) },
+    cacheDir: unlessWord(guess(text, 'cacheDir') ?? cacheDir),
   };
 }
 
+/** `none` and `journal` are no paths. */
+const unlessWord = (path: string | undefined): string | undefined => (path?.startsWith('/') ? path : undefined);
+
 function guess(text: string, field: string): string | undefined {
-  const found = new RegExp(`(?:^|[\\s{,])["']?${field}["']?\\s*:\\s*["']?(/[^"'\\s#,}]+|journal\\b)`).exec(text);
-  return found?.[1];
+  const value = '(/[^"\'\\s#,}]+|none\\b|journal\\b)';
+  return new RegExp(`^(?:[^#\\n]*[\\s{,])?["']?${field}["']?\\s*:\\s*["']?${value}`, 'm').exec(text)?.[1];
 }

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { parseConfiguration, readEnvironment } from '../../kubelet/configuration.ts';
-import { guessInvocation } from '../../kubelet/settings.ts';
 
 const file = '/etc/provider.yaml';
 function settingsOf(text: string) {
@@ -172,13 +171,4 @@ test("the environment variables of Oracle's provider are read where there is no 
     ok: false,
     problems: [expect.stringMatching(/^OCIR_AUTH_METHOD has to be one of /)],
   });
-});
-
-test.each([
-  ['cacheDir: /run/x\nlog:\n  file: /var/log/y\n'],
-  ['cacheDir: "/run/x"\nlog: { level: debug, file: /var/log/y }\n'],
-  ['{"log":{"file":"/var/log/y"},"cacheDir":"/run/x"}'],
-  ['cacheDir: /run/x\nlog:\n  file: /var/log/y\nbroken: [\n'],
-])('where cache and log are is guessed without reading the YAML of %j', (text) => {
-  expect(guessInvocation(text)).toMatchObject({ cacheDir: '/run/x', log: { file: '/var/log/y' } });
 });
