@@ -25,8 +25,8 @@ const domains = z
 /** What `addOracleOptions` (oracle-options.ts) gives, for the schema of a command. */
 export const oracleFlags = {
   ociAuth: z.enum(kinds, { error: `--oci-auth is one of ${kinds.join(', ')}` }).default('none'),
-  ociConfig: z.string().min(1).optional(),
-  ociProfile: z.string().min(1).optional(),
+  ociConfig: z.string().min(1, '--oci-config is empty: name the file').optional(),
+  ociProfile: z.string().min(1, '--oci-profile is empty: name a profile of the file').optional(),
   ociMetadataUrl: url('--oci-metadata-url'),
   ociFederationUrl: url('--oci-federation-url'),
   ociVaultUrl: url('--oci-vault-url'),

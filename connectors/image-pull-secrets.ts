@@ -55,12 +55,15 @@ export function entryProblem(entry: ImagePullSecret): EntryProblem | undefined {
   if (readEndpoint(entry.registryEndpoint) === undefined) {
     return { field: 'registryEndpoint', message: 'is no host[:port][/path], as registry.example.com/team' };
   }
-  if (entry.secretType !== 'BASIC') return undefined;
-  return decoded(entry.username) === undefined
-    ? { field: 'username', message: basicHint }
-    : decoded(entry.password) === undefined
-      ? { field: 'password', message: basicHint }
-      : undefined;
+  return entry.secretType === 'BASIC' ? basicProblem(entry) : undefined;
+}
+
+function basicProblem(entry: ImagePullSecret): EntryProblem | undefined {
+  const username = decoded(entry.username);
+  if (username === undefined) return { field: 'username', message: basicHint };
+  // RFC 7617: a colon ends the user name, so one that holds a colon would be sent as somebody else's.
+  if (username.includes(':')) return { field: 'username', message: 'holds a colon, which no user name may' };
+  return decoded(entry.password) === undefined ? { field: 'password', message: basicHint } : undefined;
 }
 
 const basicHint = 'is not the base64 of a text that is not empty';
@@ -104,7 +107,12 @@ function readEndpoint(text: string): Endpoint | undefined {
  */
 export function isEntryFor(entry: ImagePullSecret, registry: string, repository: string): boolean {
   const endpoint = readEndpoint(entry.registryEndpoint);
-  return (
-    endpoint !== undefined && endpoint.registry === canonicalRegistry(registry) && repository.startsWith(endpoint.path)
-  );
+  return isAt(endpoint, registry) && repository.startsWith(endpoint.path);
 }
+
+/** Whether an entry is for some repository of a registry: nobody else may be shown what it holds. */
+export const isEntryOf = (entry: ImagePullSecret, registry: string): boolean =>
+  isAt(readEndpoint(entry.registryEndpoint), registry);
+
+const isAt = (endpoint: Endpoint | undefined, registry: string): endpoint is Endpoint =>
+  endpoint !== undefined && endpoint.registry === canonicalRegistry(registry);

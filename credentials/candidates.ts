@@ -1,6 +1,6 @@
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import type { CredentialOrigin } from '../connectors/credential-origin.ts';
-import { isEntryFor } from '../connectors/image-pull-secrets.ts';
+import { isEntryFor, isEntryOf } from '../connectors/image-pull-secrets.ts';
 import { formatField } from '../connectors/manifest.ts';
 import { ProxyError } from '../platform/errors.ts';
 import type { Credential } from './credential.ts';
@@ -12,6 +12,8 @@ import { credentialIn, type ReadCredential } from './secret.ts';
 export interface Candidate {
   /** The field of the Connector that names it. */
   readonly label: string;
+  /** What to correct where it is wrong. */
+  readonly where?: string;
   /** Whether what it names can change without the Connector or its Secrets changing. */
   readonly isRemote: boolean;
   /** What to look at where the registry refuses it. */
@@ -48,14 +50,17 @@ export function candidatesToProbe(
 ): readonly Candidate[] {
   const read = (secret: SecretOrigin['secret']) => credentialToProbe(secret, connector, repository);
   return connector.credentials
-    .filter((origin) => repository === undefined || isFor(origin, connector, repository))
+    .filter((origin) => isFor(origin, connector, repository))
     .map((origin) => candidateOf(origin, connector, sources, read));
 }
 
 type SecretOrigin = Extract<CredentialOrigin, { kind: 'secret' }>;
 
-const isFor = ({ entry }: CredentialOrigin, { address }: ResolvedConnector, repository: string): boolean =>
-  entry === undefined || address.registries.some((registry) => isEntryFor(entry, registry, repository));
+const isFor = ({ entry }: CredentialOrigin, { address }: ResolvedConnector, repository: string | undefined): boolean =>
+  entry === undefined ||
+  address.registries.some((registry) =>
+    repository === undefined ? isEntryOf(entry, registry) : isEntryFor(entry, registry, repository),
+  );
 
 function candidateOf(
   origin: CredentialOrigin,
@@ -64,7 +69,12 @@ function candidateOf(
   readSecret: (secret: SecretOrigin['secret']) => ReadCredential,
 ): Candidate {
   const { label } = origin;
-  const local = (read: () => Credential): Candidate => ({ label, isRemote: false, read: async () => read() });
+  const local = (read: () => Credential): Candidate => ({
+    label,
+    where: origin.kind === 'secret' ? `the Secret in ${label}.secretRef` : label,
+    isRemote: false,
+    read: async () => read(),
+  });
   switch (origin.kind) {
     case 'secret':
       return local(() => {
@@ -82,15 +92,17 @@ function candidateOf(
     case 'ociRegistry':
       return {
         label,
+        where: label,
         isRemote: true,
         advice: registryAdvice,
-        read: (signal, isFresh) => ofOracle(oracle).registry(connector.address.origin, label, signal, isFresh),
+        read: (signal, isFresh) => ofOracle(oracle, label).registry(connector.address.origin, label, signal, isFresh),
       };
     case 'ociVault':
       return {
         label,
+        where: label,
         isRemote: true,
-        read: (signal, isFresh) => ofOracle(oracle).vault(origin.secretId, label, signal, isFresh),
+        read: (signal, isFresh) => ofOracle(oracle, label).vault(origin.secretId, label, signal, isFresh),
       };
   }
 }
@@ -98,9 +110,8 @@ function candidateOf(
 const registryAdvice =
   'check the IAM policy of the controller: "Allow dynamic-group <domain>/<group> to read repos in compartment <compartment of the repository>"';
 
-function ofOracle(oracle: OracleCredentials | undefined): OracleCredentials {
+function ofOracle(oracle: OracleCredentials | undefined, label: string): OracleCredentials {
   if (oracle !== undefined) return oracle;
-  const message =
-    'OracleNotConfigured: this process has no identity in Oracle’s cloud: set --oci-auth (oracle.auth of the chart)';
+  const message = `OracleNotConfigured: ${label}: this process has no identity in Oracle’s cloud: set --oci-auth (oracle.auth of the chart)`;
   throw new ProxyError('CONNECTOR_UNUSABLE', message);
 }

@@ -54,6 +54,12 @@ export class CredentialSequence {
     this.#refusedAt.set(`${key}\n${label}`, this.#now());
   }
 
+  /** Whether that was lately. */
+  isRefused(key: string, label: string): boolean {
+    const refusedAt = this.#refusedAt.get(`${key}\n${label}`);
+    return refusedAt !== undefined && this.#now() - refusedAt < refusedMs;
+  }
+
   /**
    * @throws ProxyError CREDENTIAL_REFUSED that says of each credential why not; what keeps the registry from being asked
    */
@@ -84,14 +90,12 @@ export class CredentialSequence {
     const worked = this.#worked.get(key);
     const rank = ({ label }: Candidate): number => {
       if (label === worked) return 0;
-      const refusedAt = this.#refusedAt.get(`${key}\n${label}`) ?? Number.NEGATIVE_INFINITY;
-      return this.#now() - refusedAt < refusedMs ? 2 : 1;
+      return this.isRefused(key, label) ? 2 : 1;
     };
     return candidates.toSorted((a, b) => rank(a) - rank(b));
   }
 
   async #try(candidate: Candidate, want: SequenceWant, read: Credential[], signal: AbortSignal): Promise<Outcome> {
-    const { label } = candidate;
     let credential: Credential;
     try {
       credential = await candidate.read(signal);
@@ -106,7 +110,7 @@ export class CredentialSequence {
     // It may have changed since it was read.
     const again = await candidate.read(signal, true).catch(() => credential);
     signal.throwIfAborted();
-    if (isSameCredential(again, credential)) return { ...first, message: `${label}: ${first.message}` };
+    if (isSameCredential(again, credential)) return first;
     read.push(again);
     return this.#judge(candidate, again, want);
   }

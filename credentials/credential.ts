@@ -61,5 +61,23 @@ export function redact(text: string, credential: Credential | undefined, authori
   if (authorization !== undefined) secrets.push(...spellingsOf(authorization.replace(/^\S+\s+/, '')));
   const longestFirst = [...new Set(secrets)].filter((secret) => secret !== '').sort((a, b) => b.length - a.length);
   const cleaned = longestFirst.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
-  return cleaned.replace(authorizations, '$1 [redacted]');
+  return withoutBeginnings(cleaned, longestFirst).replace(authorizations, '$1 [redacted]');
+}
+
+/** Less of a secret than this is no help to anybody. */
+const beginningMin = 4;
+
+/** A text that was cut off, which shows by a `…`, may end within a secret. */
+function withoutBeginnings(text: string, secrets: readonly string[]): string {
+  const parts = text.split('…');
+  return parts.map((part, at) => (at < parts.length - 1 ? withoutBeginning(part, secrets) : part)).join('…');
+}
+
+function withoutBeginning(part: string, secrets: readonly string[]): string {
+  for (const secret of secrets) {
+    for (let length = Math.min(secret.length, part.length); length >= beginningMin; length -= 1) {
+      if (part.endsWith(secret.slice(0, length))) return `${part.slice(0, -length)}[redacted]`;
+    }
+  }
+  return part;
 }

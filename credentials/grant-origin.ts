@@ -4,6 +4,8 @@ import type { Grant } from './grant.ts';
 /** What a grant was made of: never sent anywhere, for whoever has to keep it out of a text. */
 export interface GrantOrigin {
   readonly credential: Credential | undefined;
+  /** All that the registry was shown for the connector, and may repeat: it grows. */
+  readonly shown?: readonly Credential[] | undefined;
   /** The field of the Connector that names the credential. */
   readonly label?: string | undefined;
   /** What to look at where the registry refuses what was made of it. */
@@ -20,3 +22,9 @@ export function withOrigin<T extends Grant>(grant: T, origin: GrantOrigin): T {
 
 /** Undefined for a grant that was made in another process. */
 export const originOf = (grant: Grant): GrantOrigin | undefined => origins.get(grant);
+
+/** What must not be in a text of the registry's that answers to a grant. */
+export function credentialsBehind(grant: Grant): readonly Credential[] {
+  const { credential, shown = [] } = originOf(grant) ?? {};
+  return credential === undefined || shown.includes(credential) ? shown : [credential, ...shown];
+}

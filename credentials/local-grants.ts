@@ -32,6 +32,8 @@ const grantsMax = 10_000;
 /** Characters of all cached keys and grants: a registry decides how long its tokens are, and they may be very long. */
 const grantsLengthMax = 64 * 1024 * 1024;
 const challengesMax = 2_000;
+/** Of one connector: more than entries that there can be. */
+const shownMax = 128;
 /** A token server that is slow, or says much, costs the other connectors nothing. */
 const exchangesPerConnector = 32;
 const waitingPerConnector = 2_000;
@@ -65,6 +67,7 @@ export class LocalGrants implements GrantSource {
   readonly #challenges = new LRUCache<string, { readonly challenges: readonly Challenge[]; readonly until: number }>({
     max: challengesMax,
   });
+  readonly #shown = new LRUCache<string, Credential[]>({ max: challengesMax });
   readonly #sequence: CredentialSequence;
   readonly #exchanges = new SharedFlight<Grant>();
   readonly #pings = new SharedFlight<readonly Challenge[]>();
@@ -90,10 +93,13 @@ export class LocalGrants implements GrantSource {
       cached !== undefined && want.refused !== undefined && isSameGrant(cached.grant, want.refused.grant);
     if (cached !== undefined && !isRefused && this.#isGood(cached, want)) return cached.grant;
     // Another credential may have the right that this one lacks; without another nothing would change.
-    if (cached !== undefined && isRefused && want.refused?.isForbidden && !this.#hasOthers(want)) return cached.grant;
+    if (cached !== undefined && isRefused && want.refused?.isForbidden && !this.#hasOthers(want, cached.grant))
+      return cached.grant;
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
-    const label = cached !== undefined && isRefused ? originOf(cached.grant)?.label : undefined;
+    // Where nothing was shown the refusal is of nobody.
+    const isShown = cached !== undefined && isRefused && cached.grant.kind === 'authorization';
+    const label = isShown ? originOf(cached.grant)?.label : undefined;
     if (label !== undefined) this.#sequence.refused(key, label);
     return this.#exchanges.run(key, signal, async (shared) => {
       this.#checkPause(want.connector);
@@ -154,8 +160,11 @@ export class LocalGrants implements GrantSource {
     return candidatesFor(connector, repository, { oracle: this.#oracle });
   }
 
-  #hasOthers(want: GrantWant): boolean {
-    return this.#candidates(want).length > 1;
+  /** Whether there is another credential that the registry has not just refused as well. */
+  #hasOthers(want: GrantWant, grant: Grant): boolean {
+    const own = originOf(grant)?.label;
+    const key = keyOf(want);
+    return this.#candidates(want).some(({ label }) => label !== own && !this.#sequence.isRefused(key, label));
   }
 
   async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {
@@ -204,8 +213,20 @@ export class LocalGrants implements GrantSource {
   ): Promise<Grant> {
     const transport = this.#transports.for(want.connector);
     const challenges = await this.#challengesOf(want.connector, transport, credential, signal);
+    const shown = this.#note(want.connector, credential);
     const grant = await this.#answer(want, challenges, credential, transport, signal);
-    return withOrigin(grant, { credential, label: candidate?.label, advice: candidate?.advice });
+    return withOrigin(grant, { credential, shown, label: candidate?.label, advice: candidate?.advice });
+  }
+
+  /** All credentials that the registry was shown for a connector: it may repeat one when it answers to another. */
+  #note(connector: ResolvedConnector, credential: Credential | undefined): readonly Credential[] {
+    const key = connectorKey(connector);
+    const shown = this.#shown.get(key) ?? [];
+    if (credential === undefined || shown.some((known) => isSameCredential(known, credential))) return shown;
+    shown.push(credential);
+    if (shown.length > shownMax) shown.shift();
+    this.#shown.set(key, shown);
+    return shown;
   }
 
   async #answer(

@@ -36,6 +36,8 @@ export interface AuthenticationQuestion {
   /** How the registry answered at `/v2/`. */
   readonly challenges: readonly Challenge[];
   readonly credential: Credential | undefined;
+  /** What to correct where it is refused, by default the Secret of auth. */
+  readonly where?: string | undefined;
   /** A repository, as the registry's API names it, that pulling from proves the credential. */
   readonly repository: string | undefined;
   /** Milliseconds since the epoch. */
@@ -73,6 +75,10 @@ class Probe {
     this.#question = question;
     this.#signal = signal;
     this.#host = new URL(question.transport.origin).host;
+  }
+
+  get #where(): string {
+    return this.#question.where ?? 'the Secret in spec.auth.secretRef';
   }
 
   async run(challenges: readonly Challenge[]): Promise<AuthenticationOutcome> {
@@ -127,7 +133,7 @@ class Probe {
     const answer = await this.#get('/v2/', authorization);
     if (answer.status === 401 || answer.status === 403) {
       const said = this.#said(answer, authorization);
-      const message = `${this.#host} refused the credential with ${answer.status}${said}: correct the Secret in spec.auth.secretRef`;
+      const message = `${this.#host} refused the credential with ${answer.status}${said}: correct ${this.#where}`;
       return failure('CredentialRefused', message);
     }
     if (answer.status < 200 || answer.status >= 300) return this.#unexpected(answer, '/v2/', authorization);
@@ -178,7 +184,7 @@ class Probe {
       return `Bearer ${(await exchangeToken(transport, request, now, this.#signal)).token}`;
     } catch (error) {
       this.#signal.throwIfAborted();
-      return tokenServerFailure(error, this.#host);
+      return tokenServerFailure(error, this.#host, this.#where);
     }
   }
 
@@ -205,15 +211,12 @@ class Probe {
   }
 }
 
-function tokenServerFailure(error: unknown, host: string): ProbeFailure<AuthenticationReason> {
+function tokenServerFailure(error: unknown, host: string, where: string): ProbeFailure<AuthenticationReason> {
   const code = error instanceof ProxyError ? error.code : undefined;
   const failed = failureOf(error, host);
   const { message } = failed;
   if (code === 'CREDENTIAL_REFUSED') {
-    return failure(
-      'CredentialRefused',
-      `${message}: correct the Secret in spec.auth.secretRef, or the account's rights`,
-    );
+    return failure('CredentialRefused', `${message}: correct ${where}, or the account's rights`);
   }
   if (code === 'TARGET_FORBIDDEN') return failure('TokenServerForbidden', message);
   if (code === 'UPSTREAM_LIMITED') return failed;

@@ -10,7 +10,7 @@ import {
   probeAuthentication,
 } from './probe-authentication.ts';
 
-export interface CandidatesQuestion extends Omit<AuthenticationQuestion, 'credential'> {
+export interface CandidatesQuestion extends Omit<AuthenticationQuestion, 'credential' | 'where'> {
   /** In the order in which they are tried; none for an open registry. */
   readonly candidates: readonly Candidate[];
 }
@@ -47,21 +47,22 @@ export async function probeCandidates(
 }
 
 const labelled = (label: string, message: string): string =>
-  message.startsWith(label) ? message : `${label}: ${message}`;
+  message.replace(/^\w+: /, '').startsWith(label) ? message : `${label}: ${message}`;
 
 async function probeOne(
   candidate: Candidate,
-  question: Omit<AuthenticationQuestion, 'credential'>,
+  question: Omit<AuthenticationQuestion, 'credential' | 'where'>,
   limits: ProbeLimits,
 ): Promise<AuthenticationOutcome> {
+  const { where } = candidate;
   const credential = await readFor(candidate, limits, false);
   if ('ok' in credential) return credential;
-  const outcome = await probeAuthentication({ ...question, credential }, limits);
+  const outcome = await probeAuthentication({ ...question, credential, where }, limits);
   if (outcome.ok || !candidate.isRemote || !refusals.has(outcome.reason)) return outcome;
   // It may have changed since it was read.
   const again = await readFor(candidate, limits, true);
   if (!('ok' in again) && !isSameCredential(again, credential)) {
-    return probeAuthentication({ ...question, credential: again }, limits);
+    return probeAuthentication({ ...question, credential: again, where }, limits);
   }
   return candidate.advice === undefined ? outcome : { ...outcome, message: `${outcome.message}; ${candidate.advice}` };
 }

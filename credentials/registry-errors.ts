@@ -1,6 +1,6 @@
 import { type Credential, redact } from './credential.ts';
 import type { Grant } from './grant.ts';
-import { originOf } from './grant-origin.ts';
+import { credentialsBehind, originOf } from './grant-origin.ts';
 
 /** A sentence of the registry's longer than this says nothing more. */
 const saidLengthMax = 300;
@@ -18,13 +18,14 @@ export function whatRegistrySaid(body: string, credential: Credential | undefine
 
 /** The same of an answer to a request that carried `grant`: it must repeat neither that nor what it was made from. */
 export function whatRegistrySaidTo(grant: Grant, body: string): string {
-  return whatRegistrySaid(body, originOf(grant)?.credential, authorizationOf(grant));
+  return redactFor(grant)(whatRegistrySaid(body, originOf(grant)?.credential, authorizationOf(grant)));
 }
 
 /** `text` of an answer to a request that carried `grant`, without that and without what it was made from. */
 export function redactFor(grant: Grant): (text: string) => string {
-  const credential = originOf(grant)?.credential;
-  return (text) => redact(text, credential, authorizationOf(grant));
+  const [first, ...others] = credentialsBehind(grant);
+  return (text) =>
+    others.reduce((cleaned, credential) => redact(cleaned, credential), redact(text, first, authorizationOf(grant)));
 }
 
 const authorizationOf = (grant: Grant): string | undefined =>

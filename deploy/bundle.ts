@@ -2,9 +2,10 @@
  * Bundles the program into one folder that needs nothing but Node: `node deploy/bundle.ts [folder]`. Each command is a
  * chunk of its own, loaded when it is called, so that a node's agent never reads the Kubernetes client.
  */
-import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { build, type Metafile } from 'esbuild';
+import { licencesOf } from './licences.ts';
 
 const root = join(import.meta.dirname, '..');
 const defaultFolder = join(root, 'dist');
@@ -52,7 +53,7 @@ export async function bundle(folder: string = defaultFolder): Promise<Bundle> {
     outputs: { ...program.metafile.outputs, ...probe.metafile.outputs },
   };
   await writePackageFile(folder);
-  await writeFile(join(folder, 'LICENSES.txt'), await licencesOf(packagesOf(metafile)));
+  await writeFile(join(folder, 'LICENSES.txt'), await licencesOf(metafile.inputs));
   await mkdir(join(folder, 'bin'));
   for (const [name, file] of Object.entries(commands)) {
     await makeExecutable(join(folder, file));
@@ -74,25 +75,6 @@ async function makeExecutable(file: string): Promise<void> {
   const code = await readFile(file, 'utf8');
   await writeFile(file, `#!/usr/local/bin/node\n${code.replace(/^#!.*\n/, '')}`);
   await chmod(file, 0o755);
-}
-
-/** Folders of the packages whose code is in the bundle, relative to the root, sorted. */
-function packagesOf(metafile: Metafile): readonly string[] {
-  const folders = Object.keys(metafile.inputs).map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]);
-  return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
-}
-
-/** What the licences of the packages ask for: that their text goes wherever their code goes. */
-async function licencesOf(packages: readonly string[]): Promise<string> {
-  const texts = await Promise.all(packages.map((folder) => licenceOf(join(root, folder))));
-  return `${texts.join(`\n${'-'.repeat(80)}\n`)}\n`;
-}
-
-async function licenceOf(folder: string): Promise<string> {
-  const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
-  const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file)).sort();
-  const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
-  return [`${name} ${version} (${license ?? 'see below'})`, ...texts.map((text) => text.trim())].join('\n\n');
 }
 
 if (import.meta.main) {

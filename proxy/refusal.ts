@@ -3,7 +3,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { formatKey } from '../connectors/address.ts';
 import type { Grant, GrantWant } from '../credentials/grant.ts';
-import { originOf } from '../credentials/grant-origin.ts';
+import { credentialsBehind, originOf } from '../credentials/grant-origin.ts';
 import { redactFor, whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { ProxyError } from '../platform/errors.ts';
 import { downstreamHeaders } from './headers.ts';
@@ -60,7 +60,7 @@ function decoded(body: Buffer, encoding: string | undefined): Buffer | undefined
   }
 }
 
-const secretsByGrant = new WeakMap<Grant, readonly string[]>();
+const secretsByGrant = new WeakMap<Grant, { readonly count: number; readonly secrets: readonly string[] }>();
 
 /**
  * Takes out of the head of an answer what repeats our grant or the password behind it: there is no honest reason for
@@ -98,15 +98,14 @@ function repeats(text: string, secrets: readonly string[]): boolean {
 const secretLengthMin = 8;
 
 function secretsBehind(grant: Grant): readonly string[] {
+  const credentials = credentialsBehind(grant);
   const known = secretsByGrant.get(grant);
-  if (known !== undefined) return known;
-  const credential = originOf(grant)?.credential;
-  const password = credential?.kind === 'password' ? credential.password : credential?.token;
+  if (known?.count === credentials.length) return known.secrets;
   const found = [
     grant.kind === 'authorization' ? grant.value.replace(/^\S+\s+/, '') : '',
-    password?.toWellFormed() ?? '',
+    ...credentials.map((credential) => (credential.kind === 'password' ? credential.password : credential.token)),
   ];
-  const secrets = found.filter((secret) => secret.length >= secretLengthMin);
-  secretsByGrant.set(grant, secrets);
+  const secrets = found.map((secret) => secret.toWellFormed()).filter((secret) => secret.length >= secretLengthMin);
+  secretsByGrant.set(grant, { count: credentials.length, secrets });
   return secrets;
 }

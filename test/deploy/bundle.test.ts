@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import type { Metafile } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bundle, bundle } from '../../deploy/bundle.ts';
 import { runProgram } from '../real/support/program.ts';
+import { startOracleCloud } from '../support/oracle/cloud.ts';
 
 type Outputs = Metafile['outputs'];
 
@@ -47,7 +48,8 @@ describe('the bundle', () => {
 
   test.each([
     ['cli/node-command.ts', ['@kubernetes/client-node', 'fastify', '@peculiar/x509', 'yaml']],
-    ['cli/standalone-command.ts', ['@kubernetes/client-node']],
+    ['cli/standalone-command.ts', ['@kubernetes/client-node', 'oci-common', 'oci-secrets']],
+    ['cli/controller-command.ts', ['oci-common', 'oci-secrets']],
     ['cli/csi-command.ts', ['@kubernetes/client-node', 'fastify', '@peculiar/x509', 'yaml']],
   ])('%s reads nothing that it has no use for', (entryPoint, foreign) => {
     const packages = packagesOf(entryPoint);
@@ -69,6 +71,30 @@ describe('the bundle', () => {
       server.close();
     }
     expect(await run('bin/oci-connector-probe', '--socket', join(built.folder, 'none'))).toMatchObject({ code: 1 });
+  });
+
+  test('asks Oracle’s cloud with the SDK that it carries', async () => {
+    await using cloud = await startOracleCloud();
+    const { metadataUrl, federationUrl } = cloud.settings;
+    const config = join(built.folder, 'doctor.yaml');
+    await writeFile(
+      config,
+      JSON.stringify({
+        registryProtocol: 'http',
+        oracle: { metadataUrl, federationUrl, domains: [cloud.registryHost] },
+      }),
+    );
+    const { code, stdout } = await run(
+      'main.js',
+      'doctor',
+      '--oci',
+      '--config',
+      config,
+      '--registry',
+      cloud.registryHost,
+    );
+    expect(stdout).toMatch(/^token +ok/m);
+    expect(code).toBe(0);
   });
 
   test('carries the licence of each package that is in it, and no path of the machine that made it', async () => {

@@ -113,7 +113,11 @@ const agent = fuzzed(
     const answer = grantAnswer.safeParse(value).data;
     if (answer !== undefined) {
       const { key, credentials } = readConnector(answer);
-      promise(isNamespaceName(key.namespace) && isConnectorName(key.name) && credentials.length === 0, 'no connector', key);
+      promise(
+        isNamespaceName(key.namespace) && isConnectorName(key.name) && credentials.length === 0,
+        'no connector',
+        key,
+      );
     }
     const question = grantQuestion.safeParse(value).data;
     promise(question === undefined || /^[a-z0-9._/-]+$/.test(question.repository), 'no repository', question);

@@ -15,7 +15,7 @@ const chart = join(import.meta.dirname, '../../../deploy/chart');
 const readyTimeoutS = 90;
 
 /** Values of the chart. */
-export type ChartValues = Readonly<Record<string, object>>;
+export type ChartValues = Readonly<{ csi?: object; pullIdentity?: 'secret' | 'kubelet' } & Record<string, unknown>>;
 
 /** Builds the product's image from the sources as they are, and installs the chart; waits until it is ready. */
 export async function installProduct(cluster: Cluster, values: ChartValues = {}): Promise<void> {

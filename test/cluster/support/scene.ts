@@ -5,7 +5,7 @@ import { type KubernetesClient, openKubernetesClient } from '../../../platform/k
 import type { KubernetesObject } from '../../../platform/kubernetes/object.ts';
 import { requestToken } from '../../../platform/kubernetes/token-request.ts';
 import type { Credential } from '../../real/support/token-issuer.ts';
-import { type Cluster, startCluster } from './cluster.ts';
+import { type Cluster, type ClusterOptions, startCluster } from './cluster.ts';
 import { makeBusyboxImage, writeImageArchive } from './image-archive.ts';
 import type { ContainerdVersion } from './node-files.ts';
 import { type PrivateRegistry, startPrivateRegistry } from './private-registry.ts';
@@ -33,9 +33,13 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-export async function openScene(version: ContainerdVersion = '2', values: ChartValues = {}): Promise<Scene> {
+export async function openScene(
+  version: ContainerdVersion = '2',
+  values: ChartValues = {},
+  options: Omit<ClusterOptions, 'containerd'> = {},
+): Promise<Scene> {
   await using parts = new AsyncDisposableStack();
-  const cluster = parts.use(await startCluster({ containerd: version }));
+  const cluster = parts.use(await startCluster({ ...options, containerd: version }));
   const registry = await startPrivateRegistry(cluster.bridgeAddress, credential);
   parts.defer(() => registry.close());
   const client = parts.use(await openKubernetesClient({ kubeconfig: cluster.kubeconfig }));
