@@ -17,14 +17,17 @@ export interface Surroundings {
   readonly cache: Cache;
   readonly log: Log;
   readonly now: () => number;
+  /** Until the deadline. */
+  readonly leftMs: number;
 }
 
-/** Of the deadline; somebody else who asks the same has had that long, and we need the rest ourselves. */
+/** Of the time that is left; somebody else who asks the same has had that long, and we need the rest ourselves. */
 const waitShare = 0.3;
 /** A step of Oracle's must leave time for what comes after it, and for saying which one it was. */
 const stepShare = 0.5;
-/** A registry that cannot be asked costs nobody his credential. */
+/** A registry that cannot be asked, or not to the end, costs nobody his credential. */
 const connectShare = 0.2;
+const trialShare = 0.4;
 
 /** Puts the parts together that only an answer needs which is not in the cache. */
 export async function answerAnew(
@@ -33,20 +36,22 @@ export async function answerAnew(
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const { environment, cache, log, now } = surroundings;
-  const { principal, invocation } = settings;
-  const { timeoutMs } = invocation;
-  const oracle = openOracle({ ...principal, environment, stepTimeoutMs: timeoutMs * stepShare, now });
-  const logins = sharedLogins({ oracle, cache, takeTurn, waitMs: timeoutMs * waitShare, conceal: log.conceal, now });
+  const { environment, cache, log, now, leftMs } = surroundings;
+  const part = (share: number): number => Math.floor(Math.max(0, leftMs) * share);
+  const { principal } = settings;
+  const oracle = openOracle({ ...principal, environment, stepTimeoutMs: part(stepShare), now });
+  const waitUntil = now() + part(waitShare);
+  const logins = sharedLogins({ oracle, cache, takeTurn, waitUntil, conceal: log.conceal, now });
   const transports: RegistryTransport[] = [];
   const tryLogin: AnswerDependencies['tryPull'] = ({ registry, repository }, { username, password }, trialSignal) => {
     const transport = new RegistryTransport({
       origin: originOf(registry, principal),
       proxies: proxiesOf(environment),
-      timeouts: { connectMs: timeoutMs * connectShare, headersMs: timeoutMs * stepShare },
+      timeouts: { connectMs: part(connectShare), headersMs: part(stepShare) },
     });
     transports.push(transport);
-    return tryPull({ transport, repository, credential: { kind: 'password', username, password }, now }, trialSignal);
+    const within = AbortSignal.any([trialSignal, AbortSignal.timeout(part(trialShare))]);
+    return tryPull({ transport, repository, credential: { kind: 'password', username, password }, now }, within);
   };
   try {
     return await findAnswer(

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Credential } from '../credentials/credential.ts';
-import { type Cache, noCache, openCache } from '../kubelet/cache.ts';
+import { type Cache, type CacheKind, noCache, openCache } from '../kubelet/cache.ts';
 import { answerWithToken, isForConnector } from '../kubelet/connector.ts';
 import { createLog, type Log } from '../kubelet/log.ts';
 import { ProviderError } from '../kubelet/provider-error.ts';
@@ -16,6 +16,8 @@ import { guardStandardOutput, writeWhole } from './credential-provider-output.ts
 const usage = 'oci-connector credential-provider [--config FILE] <CredentialProviderRequest';
 const configBytesMax = 1024 * 1024;
 const settingsMs = 24 * 3_600_000;
+/** Of the deadline. */
+const turnShare = 0.15;
 
 /** Who asks Oracle's cloud, and what for, is told by these beside the configuration. */
 const principalVariables = /^(?:OCI_|KUBERNETES_SERVICE_)|^HOME$/;
@@ -79,7 +81,7 @@ class Invocation {
     input.catch(() => {});
     const configuration = readConfiguration(readArguments(args));
     this.#use(guessInvocation(configuration.text), configuration);
-    if (!this.#useKeptSettings()) await this.#readSettings(configuration);
+    if (!this.#useKeptSettings()) await this.#readSettingsInTurn(configuration);
     this.#step = 'the end of standard input';
     const parsed = parseRequest(await input);
     if (!parsed.ok) throw new ProviderError(parsed.reason);
@@ -111,20 +113,63 @@ class Invocation {
   async #answer(request: ProviderRequest, configuration: ConfigurationText): Promise<Answer> {
     if (isForConnector(request, this.#settings.connectorAddress)) return answerWithToken(request, Date.now());
     const keys = { Image: `image ${request.image}`, Registry: `registry ${request.host}` };
-    const kept = this.#cache.read('answer', keys.Image) ?? this.#cache.read('answer', keys.Registry);
-    if (kept !== undefined) {
-      this.#isCached = true;
-      return kept as Answer;
-    }
+    const kept = () =>
+      (this.#cache.read('answer', keys.Image) ?? this.#cache.read('answer', keys.Registry)) as Answer | undefined;
+    const found = kept();
+    this.#isCached = true;
+    if (found !== undefined) return found;
     this.#step = `a credential for ${request.image}`;
+    return this.#inTurn(
+      'answer',
+      keys.Registry,
+      () => kept() !== undefined,
+      async () => {
+        const made = kept();
+        if (made !== undefined) return made;
+        this.#isCached = false;
+        return this.#answerAnew(request, configuration, keys);
+      },
+    );
+  }
+
+  async #answerAnew(
+    request: ProviderRequest,
+    configuration: ConfigurationText,
+    keys: Readonly<Record<Answer['cacheKeyType'], string>>,
+  ): Promise<Answer> {
     const settings = this.#providerSettings ?? (await this.#readSettings(configuration));
     const { answerAnew } = await import('./credential-provider-parts.ts');
-    const surroundings = { environment: process.env, cache: this.#cache, log: this.#log, now: Date.now };
+    const leftMs = this.#startedAt + this.#settings.timeoutMs - Date.now();
+    const surroundings = { environment: process.env, cache: this.#cache, log: this.#log, now: Date.now, leftMs };
     const answer = await answerAnew(request, settings, surroundings, this.#abort.signal);
     if (answer.expiresAt !== undefined) {
       await this.#cache.write('answer', keys[answer.cacheKeyType], answer, answer.expiresAt);
     }
     return answer;
+  }
+
+  /**
+   * Runs `run` when others who do the same have ended, or were waited for long enough: of many invocations at once one
+   * alone loads what is large, and the others find what it has left.
+   */
+  async #inTurn<T>(kind: CacheKind, key: string, isDone: () => boolean, run: () => Promise<T>): Promise<T> {
+    const name = this.#cache.turnOf(kind, key);
+    if (name === undefined) return run();
+    const { takeTurn } = await import('../kubelet/turn.ts');
+    const waitMs = Math.floor(this.#settings.timeoutMs * turnShare);
+    const turn = await takeTurn(name, { waitMs, signal: this.#abort.signal, isDone });
+    try {
+      return await run();
+    } finally {
+      turn?.release();
+    }
+  }
+
+  #readSettingsInTurn(configuration: ConfigurationText): Promise<void> {
+    const isDone = () => this.#cache.read('settings', '') !== undefined;
+    return this.#inTurn('settings', '', isDone, async () => {
+      if (!this.#useKeptSettings()) await this.#readSettings(configuration);
+    });
   }
 
   #useKeptSettings(): boolean {

@@ -1,6 +1,7 @@
 import { type ImageReference, repositoryOf } from '../connectors/image-reference.ts';
 import { ask } from '../credentials/ask.ts';
 import { OracleError } from '../credentials/oracle/errors.ts';
+import { registryOrigin } from '../credentials/oracle/hosts.ts';
 import { type OpenedOracle, type OracleIdentity, openOracle } from '../credentials/oracle/open.ts';
 import { firstRealmDomain } from '../credentials/oracle/realms.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
@@ -108,8 +109,7 @@ class Walk {
       this.#say('token', 'skipped', 'no registry is named: --registry or --image names one');
       return;
     }
-    const { registryProtocol = 'https' } = this.#settings.oracle;
-    const origin = `${registryProtocol}://${host}`;
+    const origin = registryOrigin(host, this.#settings.oracle.registryProtocol);
     const transport = new RegistryTransport({ origin, proxies: readProxySettings(process.env) });
     try {
       const { token, expiresAt } = await this.#oracle.registryToken(host, signal);
@@ -174,7 +174,9 @@ class Walk {
   }
 
   #say(step: string, state: 'ok' | 'none' | 'skipped' | 'failed' | '', text: string): void {
-    this.#output.result(`${step.padEnd(15)}${state.padEnd(9)}${text}\n`);
+    // Some of it is what a registry answered.
+    const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+    this.#output.result(`${step.padEnd(15)}${state.padEnd(9)}${line}\n`);
   }
 
   #fail(step: string, reason: unknown, advice = adviceFor(reason)): void {

@@ -30,6 +30,10 @@ export interface CacheOptions {
 /** Of what is in the files: another version reads none of them. */
 const format = 1;
 const staleMs = 60_000;
+/** Whoever makes pods names images, and each leaves something. */
+const filesMax = 1_000;
+/** Looked at with each write: the whole would take too long for an answer. */
+const sweptAtOnce = 32;
 
 /** Opens a folder of files 0600, one for each thing, named by a digest; does without where the folder is not right. */
 export function openCache({ folder, uid, scope, now, warn }: CacheOptions): Cache {
@@ -83,11 +87,17 @@ function readOwn(path: string, uid: number): string | undefined {
   }
 }
 
-/** Takes out what has expired, and what a process left that was killed while it wrote. */
+/**
+ * Takes out of some of the files what has expired, and what a process left that was killed while it wrote; all of these
+ * where there are too many.
+ */
 function sweep(folder: string, uid: number, now: number): void {
-  for (const name of readdirSync(folder)) {
+  const names = readdirSync(folder);
+  const from = Math.floor(Math.random() * Math.max(1, names.length - sweptAtOnce + 1));
+  for (const name of names.slice(from, from + sweptAtOnce)) {
     const path = join(folder, name);
-    if (!name.startsWith('.')) readEntry(path, uid, now);
+    if (names.length > filesMax) remove(path);
+    else if (!name.startsWith('.')) readEntry(path, uid, now);
     else if ((statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now) < now - staleMs) remove(path);
   }
 }

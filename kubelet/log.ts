@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { type Credential, redact } from '../credentials/credential.ts';
 import { type LogLevel, type LogSettings, logLevels } from './settings.ts';
@@ -71,7 +81,9 @@ const openFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | 
 function openLog(file: string, maxBytes: number): number {
   mkdirSync(dirname(file), { recursive: true, mode: 0o750 });
   const fd = openSync(file, openFlags | constants.O_NONBLOCK, 0o600);
-  const { size, ino } = fstatSync(fd);
+  const { size, ino, mode } = fstatSync(fd);
+  // One that was there before, or that somebody else made.
+  if ((mode & 0o077) !== 0) fchmodSync(fd, 0o600);
   if (size < maxBytes) return fd;
   closeSync(fd);
   // Somebody else may have moved it since: the file that is there now is not full.

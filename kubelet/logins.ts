@@ -22,8 +22,8 @@ export interface LoginsOptions {
   readonly oracle: Pick<Oracle, 'registryToken' | 'vaultSecret'>;
   readonly cache: Cache;
   readonly takeTurn: (name: string, options: TurnOptions) => Promise<Turn | undefined>;
-  /** How long to wait for another invocation that asks the same. */
-  readonly waitMs: number;
+  /** Until when to wait for other invocations that ask the same, all of them together; milliseconds since the epoch. */
+  readonly waitUntil: number;
   /** Hides what was got from the log. */
   readonly conceal: (secret: string, username?: string) => void;
   readonly now: () => number;
@@ -77,7 +77,7 @@ interface Want<T> {
 }
 
 async function shared<T>(options: LoginsOptions, want: Want<T>, signal: AbortSignal): Promise<Lent<T>> {
-  const { cache, takeTurn, waitMs } = options;
+  const { cache, takeTurn, waitUntil, now } = options;
   const { kind, key, ask, isAnew = false } = want;
   const read = (): Lent<T> | undefined => (isAnew ? undefined : (cache.read(kind, key) as Lent<T> | undefined));
   const failure = (): Failure | undefined => cache.read('failure', `${kind} ${key}`) as Failure | undefined;
@@ -86,7 +86,7 @@ async function shared<T>(options: LoginsOptions, want: Want<T>, signal: AbortSig
   const name = cache.turnOf(kind, key);
   if (name === undefined) return ask();
   const isDone = (): boolean => (read() ?? failure()) !== undefined;
-  const turn = await takeTurn(name, { waitMs, signal, isDone });
+  const turn = await takeTurn(name, { waitMs: Math.max(0, waitUntil - now()), signal, isDone });
   try {
     const made = read();
     if (made !== undefined) return made;

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { requireMounts } from '../csi/support/require-mounts.ts';
@@ -76,6 +78,27 @@ describe('bad input', () => {
     const ended = await startProvider([], { input: requestText('a.io/b'), env }).ended;
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('OCIR_AUTH_METHOD has to be') });
   });
+});
+
+test('a registry that never ends its answer costs nobody his credential', async () => {
+  const trickling = createServer((_request, response) => {
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' });
+    const timer = setInterval(() => response.write(' '), 100);
+    response.on('close', () => clearInterval(timer));
+  });
+  await new Promise<void>((resolve) => trickling.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => trickling.closeAllConnections());
+  onTestFinished(() => void trickling.close());
+  const host = `127.0.0.1:${(trickling.address() as AddressInfo).port}`;
+  const imagePullSecrets = ['one', 'two'].map((password) => ({
+    secretType: 'BASIC',
+    registryEndpoint: host,
+    username: Buffer.from('user').toString('base64'),
+    password: Buffer.from(password).toString('base64'),
+  }));
+  const node = await makeNode(memoryFolder(), { registryProtocol: 'http', timeout: '10s', imagePullSecrets });
+  const answer = answerOf(await node.run(requestText(`${host}/team/app`)));
+  expect(answer).toMatchObject({ cacheDuration: '0s', auth: { [host]: { username: 'user', password: 'one' } } });
 });
 
 describe('where nothing can be written', () => {

@@ -75,7 +75,7 @@ function start({
     oracle: reallyAsked,
     cache,
     takeTurn,
-    waitMs: 1000,
+    waitUntil: now + 1000,
     conceal: log.conceal,
     now: () => now,
   });

@@ -96,3 +96,12 @@ test('a folder that is not right is done without, with a warning', async () => {
   expect(cache.turnOf('answer', 'key')).toBeUndefined();
   expect(warnings).toEqual([expect.stringMatching(/cache folder .* is open to others/)]);
 });
+
+test('there is an end to what images leave behind, and a write looks at few files', async () => {
+  const { cache, clock, folder } = open();
+  const until = clock.now + 86_400_000;
+  for (let at = 0; at < 1_100; at += 1) writeFileSync(join(folder, `worked-${at}`), '{}', { mode: 0o600 });
+  for (let at = 0; at < 10; at += 1) await cache.write('worked', `image ${at}`, 'x', until);
+  expect(readdirSync(folder).length).toBeLessThan(1_000);
+  expect(readdirSync(folder).length).toBeGreaterThan(600);
+});

@@ -101,12 +101,12 @@ test('without a file, lines are notes', () => {
   expect(JSON.parse(notes[0] ?? '')).toMatchObject({ level: 'warn', msg: 'line' });
 });
 
-test('a file that is there keeps its mode', () => {
+test('a log that others could read is ours alone from then on', () => {
   const folder = memoryFolder();
   const first = open({}, folder);
   first.log.write('info', 'a');
-  chmodSync(first.file, 0o640);
+  chmodSync(first.file, 0o644);
   open({}, folder).log.write('info', 'b');
-  expect(statSync(first.file).mode & 0o777).toBe(0o640);
+  expect(statSync(first.file).mode & 0o777).toBe(0o600);
   expect(linesOf(first.file)).toHaveLength(2);
 });

@@ -32,7 +32,14 @@ function start(oracle: Partial<Oracle> = {}, { folder = memoryFolder(), waitMs =
     const options = { folder, uid, scope: '', now: () => clock.now, warn: () => {} };
     const cache = isCaching ? openCache(options) : noCache;
     const conceal = (secret: string): void => void concealed.push(secret);
-    return sharedLogins({ oracle: counting, cache, takeTurn, waitMs, conceal, now: () => clock.now });
+    return sharedLogins({
+      oracle: counting,
+      cache,
+      takeTurn,
+      waitUntil: clock.now + waitMs,
+      conceal,
+      now: () => clock.now,
+    });
   };
   return { invocation, asked, concealed, clock };
 }
@@ -108,4 +115,28 @@ test('who has waited long enough for another asks for himself', async () => {
   void invocation().registryToken('a', signal);
   await expect.poll(() => asked.length).toBe(1);
   expect(await invocation().registryToken('a', signal)).toMatchObject({ value: { token: 'mine' } });
+});
+
+test('turns that somebody else holds are waited for together, and not one after the other', async () => {
+  const clock = { now: 1_000_000 };
+  const waits: number[] = [];
+  const held: LoginsOptions['takeTurn'] = async (_name, { waitMs }) => {
+    waits.push(waitMs);
+    clock.now += waitMs;
+    return undefined;
+  };
+  const uid = process.getuid?.() ?? 0;
+  const logins = sharedLogins({
+    oracle: {
+      registryToken: () => Promise.reject(new Error('not asked')),
+      vaultSecret: async () => ({ username: 'u', password: 'p', version: 1 }),
+    },
+    cache: openCache({ folder: memoryFolder(), uid, scope: '', now: () => clock.now, warn: () => {} }),
+    takeTurn: held,
+    waitUntil: clock.now + 3_000,
+    conceal: () => {},
+    now: () => clock.now,
+  });
+  for (const id of ['a', 'b', 'c', 'd']) await logins.vaultSecret(id, signal);
+  expect(waits).toEqual([3_000, 0, 0, 0]);
 });
