@@ -1,11 +1,11 @@
 import { isDockerHub } from '../connectors/image-reference.ts';
 import { isOracleRegistry } from '../credentials/oracle/hosts.ts';
-import { openOracle } from '../credentials/oracle/open.ts';
+import { type OpenedOracle, openOracle } from '../credentials/oracle/open.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
 import { type AnswerDependencies, findAnswer } from '../kubelet/answer.ts';
 import type { Cache } from '../kubelet/cache.ts';
 import type { Log } from '../kubelet/log.ts';
-import { sharedLogins } from '../kubelet/logins.ts';
+import { type LoginsOptions, sharedLogins } from '../kubelet/logins.ts';
 import type { ProviderRequest } from '../kubelet/request.ts';
 import type { Answer } from '../kubelet/response.ts';
 import type { PrincipalSettings, ProviderSettings } from '../kubelet/settings.ts';
@@ -28,6 +28,8 @@ const stepShare = 0.5;
 /** A registry that cannot be asked, or not to the end, costs nobody his credential. */
 const connectShare = 0.2;
 const trialShare = 0.4;
+/** After that the answer is what there is by then. */
+const hasteShare = 0.85;
 
 /** Puts the parts together that only an answer needs which is not in the cache. */
 export async function answerAnew(
@@ -39,9 +41,27 @@ export async function answerAnew(
   const { environment, cache, log, now, leftMs } = surroundings;
   const part = (share: number): number => Math.floor(Math.max(0, leftMs) * share);
   const { principal } = settings;
-  const oracle = openOracle({ ...principal, environment, stepTimeoutMs: part(stepShare), now });
-  const waitUntil = now() + part(waitShare);
-  const logins = sharedLogins({ oracle, cache, takeTurn, waitUntil, conceal: log.conceal, now });
+  const waits = countWaits(now);
+  const haste = new AbortController();
+  const hasteTimer = setTimeout(() => haste.abort(), part(hasteShare));
+  let opened: OpenedOracle | undefined;
+  /** Opened when it is needed: who has waited for others has so much less for each step. */
+  const oracle = (): OpenedOracle => {
+    const stepTimeoutMs = part(stepShare) - Math.min(part(waitShare), waits.waitedMs());
+    opened ??= openOracle({ ...principal, environment, stepTimeoutMs, now });
+    return opened;
+  };
+  const logins = sharedLogins({
+    oracle: {
+      registryToken: (host, askSignal) => oracle().registryToken(host, askSignal),
+      vaultSecret: (secretId, askSignal) => oracle().vaultSecret(secretId, askSignal),
+    },
+    cache,
+    takeTurn: waits.takeTurn,
+    waitUntil: now() + part(waitShare),
+    conceal: log.conceal,
+    now,
+  });
   const transports: RegistryTransport[] = [];
   const tryLogin: AnswerDependencies['tryPull'] = ({ registry, repository }, { username, password }, trialSignal) => {
     const transport = new RegistryTransport({
@@ -57,13 +77,27 @@ export async function answerAnew(
     return await findAnswer(
       request,
       settings,
-      { logins, tryPull: tryLogin, isOracleRegistry, cache, log, now },
+      { logins, tryPull: tryLogin, isOracleRegistry, cache, log, now, haste: haste.signal },
       signal,
     );
   } finally {
-    oracle.close();
+    clearTimeout(hasteTimer);
+    opened?.close();
     await Promise.all(transports.map((transport) => transport.destroy()));
   }
+}
+
+function countWaits(now: () => number): { takeTurn: LoginsOptions['takeTurn']; waitedMs: () => number } {
+  let waitedMs = 0;
+  const counted: LoginsOptions['takeTurn'] = async (name, options) => {
+    const startedAt = now();
+    try {
+      return await takeTurn(name, options);
+    } finally {
+      waitedMs += now() - startedAt;
+    }
+  };
+  return { takeTurn: counted, waitedMs: () => waitedMs };
 }
 
 function originOf(registry: string, { registryProtocol }: PrincipalSettings): string {

@@ -11,7 +11,8 @@ export function openOracleCredentials(
   if (identity === undefined) return undefined;
   const { settings, furtherDomains } = identity;
   quietConsole(log);
-  return new OracleCredentials({ oracle: openOracle(settings), furtherDomains });
+  const isHttpAllowed = settings.registryProtocol === 'http';
+  return new OracleCredentials({ oracle: openOracle(settings), furtherDomains, isHttpAllowed });
 }
 
 /** Oracle's SDK writes to the console, which is where our log goes: line by line, as JSON. */

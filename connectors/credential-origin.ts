@@ -70,9 +70,11 @@ function authOf(type: AuthType, subject: Subject): CredentialOrigin | ConnectorP
   if (type.source === 'ociVault') return vaultOf(type, subject);
   if (type.source !== 'ociRegistry') return secretOf(type, subject);
   const forbidden = forbiddenBy([type], 'ociRegistry', undefined, subject);
-  return forbidden === undefined
-    ? { label: authLabel, kind: 'ociRegistry' }
-    : { ...forbidden, field: ['spec', 'auth', 'name'] };
+  if (forbidden !== undefined) return { ...forbidden, field: ['spec', 'auth', 'name'] };
+  if (subject.connector.spec.caCertSecretRef === undefined) return { label: authLabel, kind: 'ociRegistry' };
+  // Whoever answers to the registry's name gets the token: it must not be for the tenant to say who that may be.
+  const message = 'goes with no CA of the connector’s: Oracle’s registries have public certificates';
+  return { reason: 'SourceForbidden', message, field: ['spec', 'caCertSecretRef'] };
 }
 
 function vaultOf(type: AuthType, subject: Subject): CredentialOrigin | ConnectorProblem {

@@ -24,6 +24,8 @@ const namespaceLengthMax = 63;
 const addressLengthMax = 2048;
 const valueLengthMax = 8192;
 const itemsMax = 64;
+/** Each may be tried for a pull, with several requests. */
+const entriesMax = 16;
 /** Of names within a rule. */
 const listMax = 256;
 
@@ -100,7 +102,7 @@ const connectorSpec = z.strictObject({
     .describe('How the registry is authenticated to; absent for a registry that is open.'),
   imagePullSecrets: z
     .array(imagePullSecretSchema)
-    .max(itemsMax)
+    .max(entriesMax)
     .optional()
     .describe('Credentials that are tried in sequence, for the repositories that they match; after the one of auth.'),
   caCertSecretRef: z

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { ProxyError } from '../platform/errors.ts';
 import type { Candidate } from './candidates.ts';
-import { type Credential, redact } from './credential.ts';
+import { type Credential, redactAll } from './credential.ts';
 import type { Grant } from './grant.ts';
+import { originOf, withOrigin } from './grant-origin.ts';
 import type { PullTrial } from './pull-trial.ts';
 
 export interface CredentialSequenceOptions {
@@ -69,7 +70,7 @@ export class CredentialSequence {
     if (denied !== undefined && this.#now() < denied.until) throw denied.error;
     const read: Credential[] = [];
     const failures: Extract<Outcome, { kind: 'failed' }>[] = [];
-    let unclear: { readonly grant: Grant; readonly label: string } | undefined;
+    let unclear: Grant | undefined;
     for (const candidate of this.#inOrder(want)) {
       const outcome = await this.#try(candidate, want, read, signal);
       if (outcome.kind === 'granted') {
@@ -77,10 +78,11 @@ export class CredentialSequence {
         return outcome.grant;
       }
       if (outcome.kind === 'failed') failures.push(outcome);
-      else unclear ??= { grant: outcome.grant, label: candidate.label };
+      else unclear ??= outcome.grant;
     }
-    // Where the repository is not there the registry says so itself.
-    if (unclear !== undefined) return unclear.grant;
+    // Where the repository is not there the registry says so itself; where it is hidden, others may see it.
+    if (unclear !== undefined)
+      return withOrigin(unclear, { credential: undefined, ...originOf(unclear), isUnproven: true });
     const error = summaryOf(want, failures, read);
     if (error.code === 'CREDENTIAL_REFUSED') this.#denied.set(key, { error, until: this.#now() + deniedMs });
     throw error;
@@ -153,7 +155,7 @@ function summaryOf(
   failures: readonly Extract<Outcome, { kind: 'failed' }>[],
   read: readonly Credential[],
 ): ProxyError {
-  const reasons = failures.map(({ message }) => read.reduce((text, credential) => redact(text, credential), message));
+  const reasons = failures.map(({ message }) => redactAll(message, read));
   const message = `none of ${candidates.length} credentials lets the pull of ${repository} through: ${reasons.join(' | ')}`;
   // With a source away the next try may end otherwise.
   const passing = failures.find(({ error }) => error.code.startsWith('UPSTREAM_'))?.error;

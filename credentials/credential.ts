@@ -64,6 +64,10 @@ export function redact(text: string, credential: Credential | undefined, authori
   return withoutBeginnings(cleaned, longestFirst).replace(authorizations, '$1 [redacted]');
 }
 
+/** The same without any of several credentials. */
+export const redactAll = (text: string, credentials: readonly Credential[]): string =>
+  credentials.reduce((rest, credential) => redact(rest, credential), text);
+
 /** Less of a secret than this is no help to anybody. */
 const beginningMin = 4;
 

@@ -8,6 +8,8 @@ export interface GrantOrigin {
   readonly shown?: readonly Credential[] | undefined;
   /** The field of the Connector that names the credential. */
   readonly label?: string | undefined;
+  /** Other credentials may see what this one does not: whether it may pull could not be told. */
+  readonly isUnproven?: boolean | undefined;
   /** What to look at where the registry refuses what was made of it. */
   readonly advice?: string | undefined;
 }

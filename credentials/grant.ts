@@ -26,7 +26,7 @@ export interface RefusedGrant {
   readonly grant: Grant;
   /** What came with it. */
   readonly challenge: string | readonly string[] | undefined;
-  /** 403: the registry knows who it was, so that only another credential may do better. */
+  /** 403, or a 404 that may hide something: the registry knows who it was, so that only another credential may do better. */
   readonly isForbidden?: boolean | undefined;
 }
 

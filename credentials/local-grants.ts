@@ -8,7 +8,7 @@ import { Slots } from '../platform/slots.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Candidate, candidatesFor } from './candidates.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import { basicAuthorization, type Credential } from './credential.ts';
+import { basicAuthorization, type Credential, redactAll } from './credential.ts';
 import { CredentialSequence, isSameCredential } from './credential-sequence.ts';
 import { exchangeToken } from './exchange.ts';
 import { type Action, type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
@@ -93,8 +93,8 @@ export class LocalGrants implements GrantSource {
       cached !== undefined && want.refused !== undefined && isSameGrant(cached.grant, want.refused.grant);
     if (cached !== undefined && !isRefused && this.#isGood(cached, want)) return cached.grant;
     // Another credential may have the right that this one lacks; without another nothing would change.
-    if (cached !== undefined && isRefused && want.refused?.isForbidden && !this.#hasOthers(want, cached.grant))
-      return cached.grant;
+    const isForbidden = cached !== undefined && isRefused && want.refused?.isForbidden === true;
+    if (isForbidden && !(await this.#mayDiffer(want, cached.grant, signal))) return cached.grant;
     if (cached !== undefined) this.#grants.delete(key);
     if (want.refused !== undefined) this.#learn(want);
     // Where nothing was shown the refusal is of nobody.
@@ -127,8 +127,10 @@ export class LocalGrants implements GrantSource {
    */
   #learn({ connector, refused }: GrantWant): void {
     const key = connectorKey(connector);
-    this.#challenges.delete(key);
     const challenges = parseChallenges(refused?.challenge);
+    // Who is known and may not has been authenticated to as it is wanted.
+    if (refused?.isForbidden && !challenges.some(isUsable)) return;
+    this.#challenges.delete(key);
     if (challenges.some(isUsable)) this.#challenges.set(key, { challenges, until: this.#now() + lastingMs });
   }
 
@@ -137,7 +139,8 @@ export class LocalGrants implements GrantSource {
     this.#checkPause(want.connector);
     try {
       return await this.#obtain(want, signal);
-    } catch (error) {
+    } catch (caught) {
+      const error = this.#withoutShown(caught, want.connector);
       if (error instanceof ProxyError && error.code === 'UPSTREAM_LIMITED') {
         const now = this.#now();
         const pauseMs = retryAfterMs(error.headers['retry-after'], now) ?? pauseDefaultMs;
@@ -146,6 +149,14 @@ export class LocalGrants implements GrantSource {
       }
       throw error;
     }
+  }
+
+  /** A registry may repeat any of the credentials that it was ever shown. */
+  #withoutShown(error: unknown, connector: ResolvedConnector): unknown {
+    if (!(error instanceof ProxyError)) return error;
+    const shown = this.#shown.get(connectorKey(connector)) ?? [];
+    const message = redactAll(error.message, shown);
+    return message === error.message ? error : new ProxyError(error.code, message, { headers: error.headers });
   }
 
   #checkPause(connector: ResolvedConnector): void {
@@ -160,11 +171,16 @@ export class LocalGrants implements GrantSource {
     return candidatesFor(connector, repository, { oracle: this.#oracle });
   }
 
-  /** Whether there is another credential that the registry has not just refused as well. */
-  #hasOthers(want: GrantWant, grant: Grant): boolean {
-    const own = originOf(grant)?.label;
+  /** Whether there is another credential that the registry has not just refused as well, or another version of this one. */
+  async #mayDiffer(want: GrantWant, grant: Grant, signal: AbortSignal): Promise<boolean> {
+    const { label: own, credential } = originOf(grant) ?? {};
     const key = keyOf(want);
-    return this.#candidates(want).some(({ label }) => label !== own && !this.#sequence.isRefused(key, label));
+    const candidates = this.#candidates(want);
+    if (candidates.some(({ label }) => label !== own && !this.#sequence.isRefused(key, label))) return true;
+    const remote = candidates.find(({ label, isRemote }) => label === own && isRemote);
+    if (remote === undefined || credential === undefined) return false;
+    const again = await remote.read(signal, true).catch(() => credential);
+    return !isSameCredential(again, credential);
   }
 
   async #obtain(want: GrantWant, signal: AbortSignal): Promise<Grant> {

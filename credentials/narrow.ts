@@ -14,15 +14,16 @@ interface AccessEntry {
 
 /**
  * Whether a grant may leave the centre: no more than what was wanted, for a quarter of an hour at most, and nothing of
- * the credential in it. Some registries hand out the password in base64, some a token for everything; only a JWT that
+ * the credentials in it, of which a token server may know several. Some registries hand out the password in base64, some a token for everything; only a JWT that
  * says what it is for can be told from those.
  */
-export function isNarrow(grant: Grant, want: GrantWant, credential: Credential | undefined, now: number): boolean {
+export function isNarrow(grant: Grant, want: GrantWant, credentials: readonly Credential[], now: number): boolean {
   if (grant.kind !== 'authorization') return true;
   const [, token] = /^Bearer (\S+)$/.exec(grant.value) ?? [];
   const jwt = token === undefined ? undefined : readJwt(token);
   if (token === undefined || jwt === undefined || grant.expiresAt - now > lifeMaxMs) return false;
-  if (credential !== undefined && textsOf(token, jwt).some((text) => reveals(text, credential))) return false;
+  const texts = textsOf(token, jwt);
+  if (credentials.some((credential) => texts.some((text) => reveals(text, credential)))) return false;
   return isWithin(jwt.claims, want, now);
 }
 

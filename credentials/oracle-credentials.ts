@@ -10,6 +10,8 @@ export interface OracleCredentialsOptions {
   readonly oracle: Oracle;
   /** Domains of registries besides those of Oracle's realms that are known: of a dedicated region. */
   readonly furtherDomains?: readonly string[];
+  /** Whether registries of those domains may be without TLS: for development. */
+  readonly isHttpAllowed?: boolean;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -45,14 +47,16 @@ interface Failure {
 export class OracleCredentials {
   readonly #oracle: Oracle;
   readonly #furtherDomains: readonly string[];
+  readonly #isHttpAllowed: boolean;
   readonly #now: () => number;
   readonly #remembered = new LRUCache<string, Remembered>({ max: rememberedMax });
   readonly #failures = new LRUCache<string, Failure>({ max: rememberedMax });
   readonly #flights = new SharedFlight<Remembered>();
 
-  constructor({ oracle, furtherDomains = [], now = Date.now }: OracleCredentialsOptions) {
+  constructor({ oracle, furtherDomains = [], isHttpAllowed = false, now = Date.now }: OracleCredentialsOptions) {
     this.#oracle = oracle;
     this.#furtherDomains = furtherDomains;
+    this.#isHttpAllowed = isHttpAllowed;
     this.#now = now;
   }
 
@@ -63,8 +67,8 @@ export class OracleCredentials {
    */
   async registry(origin: string, label: string, signal: AbortSignal, isFresh = false): Promise<Credential> {
     const { host, protocol } = new URL(origin);
-    const isFurther = this.#furtherDomains.length > 0 && !isOracleRegistry(host);
-    if (!isOracleRegistry(host, this.#furtherDomains) || (protocol !== 'https:' && !isFurther)) {
+    const isSafe = protocol === 'https:' || (this.#isHttpAllowed && !isOracleRegistry(host));
+    if (!isOracleRegistry(host, this.#furtherDomains) || !isSafe) {
       const message = `SourceForbidden: ${label}: ${origin} is no registry of Oracle’s by HTTPS, and a token of Oracle’s is for no other`;
       throw new ProxyError('CONNECTOR_UNUSABLE', message);
     }

@@ -25,7 +25,8 @@ export interface PullTrial {
 }
 
 /**
- * Finds out whether a credential pulls from a repository: exchanges it for a token of that scope, and lists one tag.
+ * Finds out whether a credential pulls from a repository: exchanges it for a token of that scope, and lists one tag, or
+ * where that is refused asks for a manifest.
  * @throws ProxyError UPSTREAM_… where the registry cannot be asked: that says nothing of the credential
  */
 export async function tryPull(question: PullQuestion, signal: AbortSignal): Promise<PullTrial> {
@@ -50,7 +51,7 @@ export async function tryWith(
   const shown = parseChallenges(answer.headers['www-authenticate']);
   // Open at /v2/ and closed at a repository: the challenge comes only now.
   if (challenges.length === 0 && answer.status === 401 && shown.length > 0) return tryWith(question, shown, signal);
-  return judge(question, answer, authorization);
+  return judge(question, answer, authorization, signal);
 }
 
 /** The same with what a token exchange gave, or with none. */
@@ -59,11 +60,19 @@ export async function tryAuthorization(
   authorization: string | undefined,
   signal: AbortSignal,
 ): Promise<PullTrial> {
-  return judge(question, await listTags(question, authorization, signal), authorization);
+  return judge(question, await listTags(question, authorization, signal), authorization, signal);
 }
 
-function listTags({ transport, repository }: PullQuestion, authorization: string | undefined, signal: AbortSignal) {
-  const url = new URL(`/v2/${repository}/tags/list?n=1`, transport.origin);
+const listTags = (question: PullQuestion, authorization: string | undefined, signal: AbortSignal): Promise<Answer> =>
+  askAbout(question, 'tags/list?n=1', authorization, signal);
+
+function askAbout(
+  { transport, repository }: PullQuestion,
+  what: string,
+  authorization: string | undefined,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const url = new URL(`/v2/${repository}/${what}`, transport.origin);
   const headers = authorization === undefined ? {} : { headers: { authorization } };
   return ask(transport, { method: 'GET', url, ...headers }, signal);
 }
@@ -91,14 +100,38 @@ async function authorizationFor(
 
 const denied = (message: string): PullTrial => ({ verdict: 'denied', message });
 
-function judge({ transport, credential }: PullQuestion, answer: Answer, authorization: string | undefined): PullTrial {
-  const { status } = answer;
-  // Not every registry lists tags; one that says so has let us in.
-  if ((status >= 200 && status < 300) || status === 405 || status === 501) return { verdict: 'allowed', message: '' };
-  const said = whatRegistrySaid(answer.text, credential, authorization);
-  const message = `${new URL(transport.origin).host} answered ${status}${said === '' ? '' : ` (${said})`}`;
-  if (status === 401 || status === 403) return denied(message);
-  if (status === 429) throw new ProxyError('UPSTREAM_LIMITED', message, { headers: retryAfterOf(answer) });
-  if (status >= 500) throw new ProxyError('UPSTREAM_UNREACHABLE', message, { headers: retryAfterOf(answer) });
-  return { verdict: 'unclear', message };
+/** No content has this digest. */
+const nothing = `manifests/sha256:${'0'.repeat(64)}`;
+
+/**
+ * To list tags is another right than to pull, in some registries, and some do not list any: what is refused there is
+ * asked for a manifest that nobody has. That is missing only for who may pull.
+ */
+async function judge(
+  question: PullQuestion,
+  tags: Answer,
+  authorization: string | undefined,
+  signal: AbortSignal,
+): Promise<PullTrial> {
+  if (isListed(tags)) return { verdict: 'allowed', message: '' };
+  const said = (answer: Answer): string => {
+    const words = whatRegistrySaid(answer.text, question.credential, authorization);
+    const { host } = new URL(question.transport.origin);
+    return `${host} answered ${answer.status}${words === '' ? '' : ` (${words})`}`;
+  };
+  // Who hides what one may not see calls everything missing.
+  if (tags.status === 404) return { verdict: 'unclear', message: said(tags) };
+  const manifest = await askAbout(question, nothing, authorization, signal);
+  if (manifest.status === 404 && /"MANIFEST_UNKNOWN"/.test(manifest.text)) return { verdict: 'allowed', message: '' };
+  if ([manifest, tags].every(isPassing)) {
+    const code = manifest.status === 429 ? 'UPSTREAM_LIMITED' : 'UPSTREAM_UNREACHABLE';
+    throw new ProxyError(code, said(manifest), { headers: retryAfterOf(manifest) });
+  }
+  const refusal = [manifest, tags].find(({ status }) => status === 401 || status === 403);
+  return refusal === undefined ? { verdict: 'unclear', message: said(tags) } : denied(said(refusal));
 }
+
+const isPassing = ({ status }: Answer): boolean => status === 429 || status >= 500;
+
+/** Not every registry lists tags; one that says so has let us in. */
+const isListed = ({ status }: Answer): boolean => (status >= 200 && status < 300) || status === 405 || status === 501;

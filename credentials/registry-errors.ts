@@ -1,4 +1,4 @@
-import { type Credential, redact } from './credential.ts';
+import { type Credential, redact, redactAll } from './credential.ts';
 import type { Grant } from './grant.ts';
 import { credentialsBehind, originOf } from './grant-origin.ts';
 
@@ -24,8 +24,7 @@ export function whatRegistrySaidTo(grant: Grant, body: string): string {
 /** `text` of an answer to a request that carried `grant`, without that and without what it was made from. */
 export function redactFor(grant: Grant): (text: string) => string {
   const [first, ...others] = credentialsBehind(grant);
-  return (text) =>
-    others.reduce((cleaned, credential) => redact(cleaned, credential), redact(text, first, authorizationOf(grant)));
+  return (text) => redactAll(redact(text, first, authorizationOf(grant)), others);
 }
 
 const authorizationOf = (grant: Grant): string | undefined =>

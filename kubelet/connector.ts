@@ -34,6 +34,7 @@ export function answerWithToken({ token, host }: ProviderRequest, now: number): 
 
 const noTokenMessage =
   'the kubelet sent no service account token: write tokenAttributes (serviceAccountTokenAudience: oci-connector, ' +
-  'cacheType: Token, requireServiceAccount: false) for this provider into its CredentialProviderConfig, and grant ' +
-  'group system:nodes the verb request-serviceaccounts-token-audience on resource oci-connector; ' +
+  'cacheType: Token; requireServiceAccount: true where the provider is for this address alone, false where it is for ' +
+  'other registries too, or static pods get nothing from it) for this provider into its CredentialProviderConfig, and ' +
+  'grant group system:nodes the verb request-serviceaccounts-token-audience on resource oci-connector; ' +
   'a pod without service account, as a static one, has no token';

@@ -86,7 +86,11 @@ function openLog(file: string, maxBytes: number): number {
   if ((mode & 0o077) !== 0) fchmodSync(fd, 0o600);
   if (size < maxBytes) return fd;
   closeSync(fd);
-  // Somebody else may have moved it since: the file that is there now is not full.
-  if (statSync(file).ino === ino) renameSync(file, `${file}.1`);
+  putAside(file, ino);
   return openSync(file, openFlags, 0o600);
+}
+
+/** Moves the file that was full. Somebody else may have done so since: the one that is there now is not. */
+export function putAside(file: string, ino: number): void {
+  if (statSync(file).ino === ino) renameSync(file, `${file}.1`);
 }

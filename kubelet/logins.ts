@@ -1,3 +1,4 @@
+import { OracleError } from '../credentials/oracle/errors.ts';
 import type { Oracle, RegistryLogin, VaultLogin } from '../credentials/oracle/oracle.ts';
 import type { Cache, CacheKind } from './cache.ts';
 import { isRetryable, ProviderError } from './provider-error.ts';
@@ -40,12 +41,14 @@ export function sharedLogins(options: LoginsOptions): Logins {
   const { oracle, now, conceal } = options;
   /** Entries of one configuration that name the same secret. */
   const underWay = new Map<string, Promise<Lent<VaultLogin>>>();
+  const patience = new Patience();
   const registryToken: Logins['registryToken'] = async (host, signal) => {
     const ask = async (): Promise<Lent<RegistryLogin>> => {
       const value = await oracle.registryToken(host, signal);
       return { value, expiresAt: value.expiresAt - tokenMarginMs };
     };
-    const lent = await shared(options, { kind: 'registry-token', key: host, ask }, signal);
+    const want: Want<RegistryLogin> = { kind: 'registry-token', key: host, service: `token ${host}`, ask };
+    const lent = await shared(options, patience, want, signal);
     conceal(lent.value.token);
     return lent;
   };
@@ -54,7 +57,8 @@ export function sharedLogins(options: LoginsOptions): Logins {
       const value = await oracle.vaultSecret(secretId, signal);
       return { value, expiresAt: now() + vaultSecretMs };
     };
-    const lent = await shared(options, { kind: 'vault-secret', key: secretId, ask, isAnew }, signal);
+    const service = `vault ${regionOf(secretId)}`;
+    const lent = await shared(options, patience, { kind: 'vault-secret', key: secretId, service, ask, isAnew }, signal);
     conceal(lent.value.password, lent.value.username);
     return lent;
   };
@@ -69,20 +73,60 @@ export function sharedLogins(options: LoginsOptions): Logins {
   };
 }
 
+/** Each region has a vault service of its own. */
+const regionOf = (secretId: string): string => secretId.split('.')[3] ?? '';
+
+/** Services that did not answer in time: who asked one of them again in the same invocation would wait as long again. */
+class Patience {
+  readonly #late = new Map<string, OracleError>();
+
+  /** @throws OracleError of the question before, where there is no use in asking */
+  check(service: string): void {
+    const error = this.#late.get(everyService) ?? this.#late.get(service);
+    if (error !== undefined) throw error;
+  }
+
+  learn(service: string, error: unknown): void {
+    if (!(error instanceof OracleError) || error.code !== 'Timeout') return;
+    // Before the service is asked there are steps that all of them need: metadata, federation.
+    const isServices = error.step === 'token' || error.step === 'vault';
+    this.#late.set(isServices ? service : everyService, error);
+  }
+}
+
+const everyService = '*';
+
 interface Want<T> {
   readonly kind: CacheKind;
   readonly key: string;
+  /** Who is asked in the end. */
+  readonly service: string;
   readonly ask: () => Promise<Lent<T>>;
   readonly isAnew?: boolean;
 }
 
-async function shared<T>(options: LoginsOptions, want: Want<T>, signal: AbortSignal): Promise<Lent<T>> {
+async function shared<T>(
+  options: LoginsOptions,
+  patience: Patience,
+  want: Want<T>,
+  signal: AbortSignal,
+): Promise<Lent<T>> {
   const { cache, takeTurn, waitUntil, now } = options;
-  const { kind, key, ask, isAnew = false } = want;
+  const { kind, key, service, isAnew = false } = want;
+  const ask = async (): Promise<Lent<T>> => {
+    patience.check(service);
+    try {
+      return await want.ask();
+    } catch (error) {
+      patience.learn(service, error);
+      throw error;
+    }
+  };
   const read = (): Lent<T> | undefined => (isAnew ? undefined : (cache.read(kind, key) as Lent<T> | undefined));
   const failure = (): Failure | undefined => cache.read('failure', `${kind} ${key}`) as Failure | undefined;
   const kept = read();
   if (kept !== undefined) return { ...kept, isKept: true };
+  patience.check(service);
   const name = cache.turnOf(kind, key);
   if (name === undefined) return ask();
   const isDone = (): boolean => (read() ?? failure()) !== undefined;
@@ -92,7 +136,7 @@ async function shared<T>(options: LoginsOptions, want: Want<T>, signal: AbortSig
     if (made !== undefined) return made;
     const failed = turn === undefined ? failure() : undefined;
     if (failed !== undefined) throw new ProviderError(failed.message, failed);
-    return await keep(options, want, ask);
+    return await keep(options, { ...want, ask }, signal);
   } finally {
     turn?.release();
   }
@@ -103,12 +147,15 @@ interface Failure {
   readonly isRetryable: boolean;
 }
 
-async function keep<T>({ cache, now }: LoginsOptions, { kind, key }: Want<T>, ask: Want<T>['ask']): Promise<Lent<T>> {
+async function keep<T>({ cache, now }: LoginsOptions, want: Want<T>, signal: AbortSignal): Promise<Lent<T>> {
+  const { kind, key, ask } = want;
   try {
     const lent = await ask();
     await cache.write(kind, key, lent, lent.expiresAt);
     return lent;
   } catch (error) {
+    // Nobody waits here any more, which says nothing of the other side.
+    if (signal.aborted) throw error;
     const message = error instanceof Error ? error.message : 'failed';
     const failure: Failure = { message, isRetryable: isRetryable(error) };
     await cache.write('failure', `${kind} ${key}`, failure, now() + failureMs);

@@ -8,7 +8,7 @@ import {
   revisionsQuestion,
 } from '../connectors/configurations/protocol.ts';
 import { type Grant, type GrantWant, isSameGrant } from '../credentials/grant.ts';
-import { originOf } from '../credentials/grant-origin.ts';
+import { credentialsBehind, originOf } from '../credentials/grant-origin.ts';
 import { isNarrow } from '../credentials/narrow.ts';
 import { formatRefusal } from '../platform/centre/refusal.ts';
 import { ProxyError } from '../platform/errors.ts';
@@ -179,7 +179,9 @@ async function grantFor(question: GrantQuestion, call: Call, options: AgentApiOp
 
 function mayLeave(grant: Grant, want: GrantWant, { now = Date.now }: AgentApiOptions): boolean {
   const origin = originOf(grant);
-  return origin !== undefined && isNarrow(grant, want, origin.credential, now());
+  // Here it is known that others may do better where the registry says that there is nothing.
+  if (origin === undefined || origin.isUnproven) return false;
+  return isNarrow(grant, want, credentialsBehind(grant), now());
 }
 
 function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}) {

@@ -12,6 +12,7 @@ import { rewriteLink } from './link.ts';
 import type { Operation } from './operation.ts';
 import { isRedirect, redirectTarget } from './redirect.ts';
 import { denial, passedOn, withoutEchoes } from './refusal.ts';
+import { RefusedGrants } from './refused-grants.ts';
 import { type Held, type Outcome, type Progress, relay, type Verdict } from './relay.ts';
 import { continues, missingRange, resumptionHeaders } from './resumption.ts';
 import { isLasting, isPassing, untilRetry } from './retry.ts';
@@ -70,7 +71,8 @@ class Forwarding {
   #grant: Grant = { kind: 'anonymous' };
   /** The registry sent us to another host: whatever sends us back from there does not get our grant. */
   #hasLeft = false;
-  #isReauthorized = false;
+  /** Credentials whose grants were refused, or that may see less than another. */
+  readonly #refused = new RefusedGrants();
   #retries = 0;
   #redirects = 0;
   #resumptions = 0;
@@ -193,8 +195,10 @@ class Forwarding {
     if (this.#mayRetry(status)) return this.#retry();
     if (this.#isRelayed) throw refusalOfCentre(answer);
     if (isRedirect(status, answer.headers)) return this.#redirect(answer);
-    const isRefusal = (status === 401 || status === 403) && !this.#hasLeft;
-    if (isRefusal && !this.#isReauthorized) return this.#reauthorize(answer);
+    if (!this.#hasLeft && this.#refused.mayAsk(this.#grant, status)) {
+      const isOther = await this.#reauthorize(answer);
+      if (isOther) return false;
+    }
     // The centre sees the registry's own challenge, and may know better than the tokens that it hands out.
     if (status === 401 && !this.#hasLeft && this.#options.centre !== undefined) return this.#takeRelay();
     if (this.#broken !== undefined) throw new Error(`the blob broke off and is not continued: ${status}`);
@@ -260,19 +264,18 @@ class Forwarding {
     this.#resumedAt = progress.sent;
     this.#broken = progress;
     // Much time may have gone by since the grant was made, and each attempt that brought bytes is worth a retry.
-    this.#isReauthorized = false;
+    this.#refused.clear();
     this.#retries = 0;
     return this.#again();
   }
 
-  async #reauthorize(answer: Held): Promise<boolean> {
-    this.#isReauthorized = true;
-    const { status, headers } = answer;
-    const refused = { grant: this.#grant, challenge: headers['www-authenticate'], isForbidden: status === 403 };
+  /** Whether there is another grant than the one that was refused. */
+  async #reauthorize({ status, headers }: Held): Promise<boolean> {
+    const refused = { grant: this.#grant, challenge: headers['www-authenticate'], isForbidden: status !== 401 };
     const renewed = await this.#options.grants.grant({ ...this.#want, refused }, this.#options.signal);
-    if (isSameGrant(renewed, this.#grant)) throw this.#denial(answer);
+    if (isSameGrant(renewed, this.#grant)) return false;
     this.#take(renewed);
-    return false;
+    return true;
   }
 
   #takeRelay(): false {

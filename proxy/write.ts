@@ -20,6 +20,7 @@ import { type Mount, mountOf, mountQuery } from './mount.ts';
 import type { Operation } from './operation.ts';
 import { isRedirect, type RedirectFrom, redirectTarget } from './redirect.ts';
 import { denial } from './refusal.ts';
+import { RefusedGrants } from './refused-grants.ts';
 import { type Held, type Outcome, relay } from './relay.ts';
 import { answer, type RequestBody, StreamedBody } from './request-body.ts';
 import { isLasting, isPassing, untilRetry } from './retry.ts';
@@ -82,7 +83,8 @@ class Writing {
   #url: URL;
   #grant: Grant = { kind: 'anonymous' };
   readonly #body: RequestBody;
-  #isReauthorized = false;
+  /** Credentials whose grants were refused. */
+  readonly #refusedGrants = new RefusedGrants();
   #isRetried = false;
   /** Why something was sent twice that may have been done the first time, with only its answer lost. */
   #doubt: Error | undefined;
@@ -256,7 +258,7 @@ class Writing {
 
   async #refused(held: Held): Promise<boolean> {
     const { grants, signal } = this.#options;
-    if (!this.#isReauthorized) {
+    if (this.#refusedGrants.mayAsk(this.#grant, held.status)) {
       const isNew = await this.#reauthorize(held);
       if (isNew && this.#isReplayable) return false;
       // The registry did not wait to be asked whether it takes the body; what the caller sends next has the new grant.
@@ -265,7 +267,7 @@ class Writing {
     if (this.#mount === undefined || !this.#isReplayable) throw denial(held, this.#want, this.#grant, this.#url.host);
     // Some registries refuse a mount that they will not do, and not only the mount: then the blob is uploaded.
     this.#mount = undefined;
-    this.#isReauthorized = false;
+    this.#refusedGrants.clear();
     this.#begin();
     this.#grant = await grants.grant(this.#want, signal);
     return false;
@@ -274,7 +276,6 @@ class Writing {
   /** Whether there is another grant than the one that was refused. */
   async #reauthorize({ status, headers }: Held): Promise<boolean> {
     const { grants, signal } = this.#options;
-    this.#isReauthorized = true;
     const former = this.#grant;
     const refused = { grant: former, challenge: headers['www-authenticate'], isForbidden: status === 403 };
     this.#grant = await grants.grant({ ...this.#want, refused }, signal);

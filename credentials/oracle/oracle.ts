@@ -12,7 +12,7 @@ export interface OracleSettings {
   readonly federationUrl?: string | undefined;
   /** Instead of https://secrets.vaults.<region>.oci.oraclecloud.com. */
   readonly vaultUrl?: string | undefined;
-  /** For registries; `http` for development. */
+  /** For registries outside of Oracle's own domains, which are asked by HTTPS; `http` for development. */
   readonly registryProtocol?: 'https' | 'http' | undefined;
   /** By default /20180419/docker/token. */
   readonly registryTokenPath?: string | undefined;

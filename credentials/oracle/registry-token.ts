@@ -1,10 +1,12 @@
 import { parseJson } from '../../platform/json.ts';
 import { readJwt } from '../../platform/jwt.ts';
 import { OracleError } from './errors.ts';
+import { registryOrigin } from './hosts.ts';
 import type { OracleSettings, RegistryLogin } from './oracle.ts';
 import { refusal } from './refusal.ts';
 import type { Reply } from './send.ts';
 import type { AskSigned } from './service.ts';
+import { lifeMsMax } from './session.ts';
 
 const defaultPath = '/20180419/docker/token';
 /** One that is longer fits into no request. */
@@ -43,10 +45,10 @@ export async function fetchRegistryToken(
   return readLogin(reply, whom, startedAt);
 }
 
-function tokenUrl(host: string, { registryProtocol = 'https', registryTokenPath = defaultPath }: OracleSettings): URL {
+function tokenUrl(host: string, { registryProtocol, registryTokenPath = defaultPath }: OracleSettings): URL {
   const path = registryTokenPath.startsWith('/') ? registryTokenPath : `/${registryTokenPath}`;
   const isHost = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/.test(host);
-  const text = `${registryProtocol}://${host}${path}`;
+  const text = `${registryOrigin(host, registryProtocol)}${path}`;
   if (!isHost || !URL.canParse(text)) {
     throw new OracleError('configuration', 'Misconfigured', 'the registry is no host with an optional port');
   }
@@ -61,7 +63,8 @@ function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLo
   if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
     throw new OracleError('token', 'Protocol', `${whom} answered 200 without a token`);
   }
-  const expiresAt = Math.min(statedExpiry(fields['expires_in'], token, startedAt), ownExpiry(token));
+  const stated = statedExpiry(fields['expires_in'], token, startedAt);
+  const expiresAt = Math.min(stated, ownExpiry(token), startedAt + lifeMsMax);
   if (expiresAt <= startedAt) {
     throw new OracleError(
       'token',

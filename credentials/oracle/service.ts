@@ -23,7 +23,7 @@ const attemptsMax = 5;
 
 /**
  * GETs with a signature. Answers that may be another one a little later are asked for again, as long as the step lasts;
- * after a 401 once more with a new session, because tokens are withdrawn before they expire.
+ * after a 401 once more with a new session, where there is one: tokens are withdrawn before they expire.
  */
 export function signedService(surroundings: Surroundings, sessions: Sessions): AskSigned {
   const askOnce = (question: SignedQuestion, session: Session, signal: AbortSignal): Promise<Reply> => {
@@ -36,7 +36,8 @@ export function signedService(surroundings: Surroundings, sessions: Sessions): A
     const session = await sessions.current(signal);
     const reply = await askOnce(question, session, signal);
     if (reply.status !== 401) return reply;
-    return askOnce(question, await sessions.renewed(session, signal), signal);
+    const renewed = await sessions.renewed(session, signal);
+    return renewed === session ? reply : askOnce(question, renewed, signal);
   };
 }
 

@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { readJwt } from '../../platform/jwt.ts';
 import { SharedFlight } from '../../platform/shared-flight.ts';
+import { OracleError } from './errors.ts';
 import type { PrincipalKind } from './oracle.ts';
 
 /** What requests are signed with. */
@@ -70,13 +71,34 @@ export const bodyOfPem = (pem: string): string => pem.replace(/-----[^-]+-----|\
 /** A token is renewed when a tenth of its life is left, at most a minute. */
 const earlyPart = 0.1;
 const earlyMsMax = 60_000;
+/** The longest life of a session, and of what is given in its name, whatever they say. */
+export const lifeMsMax = 24 * 60 * 60_000;
+/**
+ * A session that is younger is not replaced because a service refuses it. It is the session of the whole process, and
+ * whoever names a host that knows nobody would have a new one opened with each attempt.
+ */
+const renewalGapMs = 60_000;
+/** After a session could not be opened none is for a while: as long as the other side says, within bounds. */
+const pauseMsMin = 10_000;
+const pauseMsMax = 60_000;
 
-/** The session of a principal, opened when it is first needed, by one caller for all, and again before it expires. */
+interface Current {
+  readonly session: Session;
+  readonly openedAt: number;
+  /** When another is to be opened. */
+  readonly goodUntil: number;
+}
+
+/**
+ * The session of a principal, opened when it is first needed, by one caller for all, and again before it expires. It is
+ * kept until its successor is there.
+ */
 export class Sessions {
   readonly #open: (signal: AbortSignal) => Promise<Session>;
   readonly #now: () => number;
   readonly #flight = new SharedFlight<Session>();
-  #current: { readonly session: Session; readonly goodUntil: number } | undefined;
+  #current: Current | undefined;
+  #failure: { readonly error: OracleError; readonly pauseUntil: number } | undefined;
 
   constructor(open: (signal: AbortSignal) => Promise<Session>, now: () => number) {
     this.#open = open;
@@ -88,23 +110,56 @@ export class Sessions {
     return known !== undefined && known.goodUntil > this.#now() ? known.session : this.#renew(signal);
   }
 
-  /** A session in place of `refused`, unless somebody has got one in the meantime. */
+  /**
+   * A session in place of `refused`, unless somebody has got one in the meantime; `refused` itself where it is too young
+   * to be replaced, or nobody opens another at the moment.
+   */
   async renewed(refused: Session, signal: AbortSignal): Promise<Session> {
-    if (this.#current?.session === refused) this.#current = undefined;
-    return this.current(signal);
+    const known = this.#current;
+    if (known?.session !== refused) return this.current(signal);
+    return this.#now() < known.openedAt + renewalGapMs ? refused : this.#renew(signal);
   }
 
-  #renew(signal: AbortSignal): Promise<Session> {
-    return this.#flight.run('session', signal, async (shared) => {
-      const startedAt = this.#now();
-      const session = await this.#open(shared);
-      this.#current = { session, goodUntil: goodUntil(session, startedAt) };
+  async #renew(signal: AbortSignal): Promise<Session> {
+    try {
+      const failure = this.#failure;
+      if (failure !== undefined && this.#now() < failure.pauseUntil) throw failure.error;
+      return await this.#flight.run('session', signal, (shared) => this.#openNext(shared));
+    } catch (error) {
+      const known = this.#current?.session;
+      const isPassing = error instanceof OracleError && error.isRetryable;
+      if (known !== undefined && isPassing && !hasExpired(known, this.#now())) return known;
+      throw error;
+    }
+  }
+
+  async #openNext(signal: AbortSignal): Promise<Session> {
+    const openedAt = this.#now();
+    try {
+      const session = bounded(await this.#open(signal), openedAt);
+      this.#current = { session, openedAt, goodUntil: goodUntil(session, openedAt) };
+      this.#failure = undefined;
       return session;
-    });
+    } catch (error) {
+      if (error instanceof OracleError && !signal.aborted) {
+        const pauseMs = Math.min(Math.max(error.retryAfterMs ?? 0, pauseMsMin), pauseMsMax);
+        this.#failure = { error, pauseUntil: this.#now() + pauseMs };
+      }
+      throw error;
+    }
   }
 }
 
-function goodUntil({ expiresAt }: Session, startedAt: number): number {
+/** A token may say any number for its end, also one that is no date. */
+function bounded(session: Session, openedAt: number): Session {
+  const { expiresAt } = session;
+  if (expiresAt === undefined) return session;
+  return { ...session, expiresAt: Math.min(Math.max(expiresAt, 0), openedAt + lifeMsMax) };
+}
+
+const hasExpired = ({ expiresAt }: Session, now: number): boolean => expiresAt !== undefined && expiresAt <= now;
+
+function goodUntil({ expiresAt }: Session, openedAt: number): number {
   if (expiresAt === undefined) return Number.POSITIVE_INFINITY;
-  return expiresAt - Math.min(Math.max(expiresAt - startedAt, 0) * earlyPart, earlyMsMax);
+  return expiresAt - Math.min(Math.max(expiresAt - openedAt, 0) * earlyPart, earlyMsMax);
 }

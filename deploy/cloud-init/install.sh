@@ -10,7 +10,7 @@
 : "${OCI_CONNECTOR_URL:=}"           # https://…/oci-connector-credential-provider-linux-{arch}: amd64 or arm64
 : "${OCI_CONNECTOR_SHA256_AMD64:=}"  # what it must be, in hexadecimal
 : "${OCI_CONNECTOR_SHA256_ARM64:=}"
-: "${OCI_CONNECTOR_SHA256_URL:=}"    # or a file of sha256sum (…-linux-{arch}.sha256), where you alone may write
+: "${OCI_CONNECTOR_SHA256_URL:=}"    # or a file of sha256sum (…-linux-{arch}.sha256), by https or file, where you alone write
 : "${OCI_CONNECTOR_CONFIG:=}"        # the provider's own configuration, YAML; a file that is there already stays
 : "${OCI_CONNECTOR_MATCH_IMAGES:=}"  # further images than those of OCIR, comma separated, as the kubelet matches them
 : "${OCI_CONNECTOR_ADDRESS:=}"       # localhost:7450 where pods pull from connectors as themselves; kubelet ≥ 1.34
@@ -18,6 +18,8 @@
 : "${OCI_CONNECTOR_BIN_DIR:=/opt/oci-connector/bin}"  # unless the kubelet has one already: it knows only one
 : "${OCI_CONNECTOR_ON_FAILURE:=continue}"             # stop: a node without the provider does not join
 : "${OCI_CONNECTOR_OKE_COMMAND:=}"                    # instead of OKE's init script: oke bootstrap
+# For tests: a file of checksums by plain HTTP, which whoever is on the way can write.
+: "${OCI_CONNECTOR_ALLOW_HTTP:=}"  # true
 # For tests and unusual nodes:
 : "${OCI_CONNECTOR_METADATA_URL:=http://169.254.169.254/opc/v2/ http://[fd00:c1::a9fe:a9fe]/opc/v2/}"
 : "${OCI_CONNECTOR_ROOT:=}"                # where the node's files are
@@ -51,18 +53,24 @@ hash_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
 # Downloads ----------------------------------------------------------------------------------------------------------
 
 # fetch URL FILE SECONDS [options of curl]: the whole, or a failure, which is 2 where nobody need ask again. Says nothing
-# of the URL but its host: a path may be a capability.
+# of the URL but its host, and gives it to curl on standard input: a path may be a capability, and arguments are for
+# everybody on the node to read. What is asked for by TLS comes by TLS.
 fetch() {
   local url=$1 file=$2 seconds=$3 attempt status code pause=$OCI_CONNECTOR_RETRY_SECONDS
+  local quoted host redirects='=http,https'
   shift 3
+  [[ $url != *[[:cntrl:]]* ]] || { say 'a URL with a control character' && return 2; }
+  [[ ${url,,} != https:* ]] || redirects='=https'
+  quoted=${url//\\/\\\\}
+  quoted=${quoted//\"/\\\"}
+  host=$(sed -E 's,^([^:/?#]+://)?([^/?#]*@)?([^/?#]*).*,\1\3,' <<<"$url")
   for ((attempt = 1; ; attempt++)); do
     status=0
-    code=$(curl -q --silent --fail --location --proto '=http,https,file' --proto-redir '=http,https' \
-      --connect-timeout 10 --max-time "$seconds" --output "$file" --write-out '%{http_code}' \
-      "$@" --url "$url") || status=$?
+    code=$(printf 'url = "%s"\n' "$quoted" | curl -q --config - --silent --fail --location \
+      --proto '=http,https,file' --proto-redir "$redirects" --connect-timeout 10 --max-time "$seconds" \
+      --output "$file" --write-out '%{http_code}' "$@") || status=$?
     [[ $status == 0 ]] && return 0
-    say "$(cut -d / -f 1-3 <<<"$url"): HTTP status $code, exit code $status of curl," \
-      "attempt $attempt of $OCI_CONNECTOR_ATTEMPTS"
+    say "$host: HTTP status $code, exit code $status of curl, attempt $attempt of $OCI_CONNECTOR_ATTEMPTS"
     # What a second attempt cannot change: no such protocol, no such URL, no such file, and the client's own mistakes.
     case $status,$code in
     1,* | 3,* | 23,* | 37,*) return 2 ;;
@@ -96,10 +104,17 @@ architecture() {
 
 # expected_hash ARCH URL: what the executable must be.
 expected_hash() {
-  local hash=$OCI_CONNECTOR_SHA256_AMD64 file
+  local hash=$OCI_CONNECTOR_SHA256_AMD64 file secure=(--proto '=https,file' --proto-redir '=https')
   [[ $1 == arm64 ]] && hash=$OCI_CONNECTOR_SHA256_ARM64
   if [[ -z $hash && -n $OCI_CONNECTOR_SHA256_URL ]]; then
-    fetch "${OCI_CONNECTOR_SHA256_URL//\{arch\}/$1}" "$work/sums" 30 || die 'the file of checksums cannot be had'
+    if [[ $OCI_CONNECTOR_ALLOW_HTTP == true ]]; then
+      secure=()
+    elif [[ ${OCI_CONNECTOR_SHA256_URL,,} != @(https|file)://* ]]; then
+      die "OCI_CONNECTOR_SHA256_URL has to be https:// or file://, or set OCI_CONNECTOR_SHA256_${1^^} instead:" \
+        'a checksum by plain HTTP is that of whoever is on the way'
+    fi
+    fetch "${OCI_CONNECTOR_SHA256_URL//\{arch\}/$1}" "$work/sums" 30 ${secure[@]+"${secure[@]}"} ||
+      die 'the file of checksums cannot be had'
     file=${2%%[?#]*}
     hash=$(awk -v file="${file##*/}" '{ sub(/^[*]/, "", $2) } $2 == file || NF == 1 { print $1; exit }' "$work/sums")
   fi
@@ -433,7 +448,8 @@ stage() {
   temporary=$(dirname "$path")/.$(basename "$1").oci-connector
   targets+=("$1") && temporaries+=("$temporary")
   rm -f "$temporary"
-  cp "$3" "$temporary"
+  # A password may be in it: never readable to others before its mode is set.
+  (umask 077 && cp "$3" "$temporary")
   chmod "$2" "$temporary"
 }
 
@@ -532,9 +548,7 @@ install_all() {
   trap 'roll_back; say "nothing was changed"' EXIT
   download
   stage "$bin_dir/$name" 755 "$executable"
-  if [[ -n $temporary ]] && ! timeout 30 "$temporary" --version </dev/null >/dev/null 2>&1; then
-    die 'the executable does not run on this machine'
-  fi
+  [[ -z $temporary ]] || try_to_run "$temporary"
   if [[ -n $address ]]; then
     # One executable is one provider to the kubelet, and this one has the tokens of pods.
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$bin_dir/$name" >"$work/rendered"
@@ -567,6 +581,14 @@ install_all() {
   ! command -v restorecon >/dev/null || restorecon "$root$bin_dir/$name" || true
   use_new_files
   trap - EXIT
+}
+
+try_to_run() {
+  local said
+  said=$(timeout 30 "$1" --version </dev/null 2>&1 >/dev/null) && return
+  [[ $said != *libatomic* ]] ||
+    die 'the executable needs libatomic.so.1, which is not here: dnf install libatomic, or apt-get install libatomic1'
+  die "the executable does not run on this machine${said:+: $(head -n 1 <<<"$said")}"
 }
 
 use_new_files() {
@@ -610,7 +632,8 @@ find_oke_init() {
     init=("${split[@]}")
   elif metadata instance/metadata/oke_init_script "$work/encoded" &&
     base64 --decode <"$work/encoded" >"$work/init" && [[ -s $work/init ]]; then
-    [[ -n $dry_run ]] || { mkdir -p "$(dirname "$script")" && cp "$work/init" "$script" && chmod 700 "$script"; }
+    [[ -n $dry_run ]] ||
+      { mkdir -p "$(dirname "$script")" && (umask 077 && cp "$work/init" "$script") && chmod 700 "$script"; }
     init=(bash "$script")
   elif command -v oke >/dev/null; then
     init=(oke bootstrap)

@@ -1,4 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -68,7 +70,11 @@ describe('for OCIR', () => {
   test('50 at once make one token call', { timeout: 180_000 }, async () => {
     const cloud = await startCloud();
     const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout: '55s' }, await bundle());
-    const runs = Array.from({ length: 50 }, (_, at) => node.run(requestText(`${cloud.registryHost}/team/app-${at}`)));
+    // As on a node that has pulled before: configuration and compiled code are there.
+    const env = { NODE_COMPILE_CACHE: join(node.cacheDir, '..', 'compiled') };
+    await node.run(requestText('a.io/b'), env);
+    const images = Array.from({ length: 50 }, (_, at) => `${cloud.registryHost}/team/app-${at}`);
+    const runs = images.map((image) => node.run(requestText(image), env));
     const answers = (await Promise.all(runs)).map(answerOf);
     expect(new Set(answers.map(({ auth }) => JSON.stringify(auth))).size).toBe(1);
     expect(tokenCalls(cloud)).toBe(1);
@@ -86,7 +92,7 @@ describe('for OCIR', () => {
     const node = await makeNode(memoryFolder(), { ...leadTo(cloud), tokenValidation: 'enabled' });
     const denied = await node.run(requestText(`${cloud.registryHost}/team/secret`));
     expect(denied).toMatchObject({ code: 1, stdout: '' });
-    const policy = 'Allow dynamic-group <identity domain>/<dynamic group> to read repos in compartment';
+    const policy = 'Allow dynamic-group <domain>/<group> to read repos in compartment';
     expect(denied.stderr).toContain(policy);
     expect(node.log().at(-1)).toMatchObject({ level: 'error', reason: expect.stringContaining(policy) });
     const allowed = await node.run(requestText(`${cloud.registryHost}/team/app`));
@@ -94,10 +100,10 @@ describe('for OCIR', () => {
     for (const canary of cloud.canaries()) expect(leftBy(node, denied, allowed)).not.toContain(canary);
   });
 
-  test('a step that does not answer is named, in time', async () => {
+  test('a step that does not answer is named, in time', { timeout: 60_000 }, async () => {
     const cloud = await startCloud();
     cloud.federation.misbehave({ kind: 'hang' });
-    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout: '8s' });
+    const node = await makeNode(memoryFolder(), { ...leadTo(cloud), timeout: '30s' });
     const ended = await node.run(requestText(`${cloud.registryHost}/team/app`));
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toMatch(/federation/);
@@ -133,8 +139,8 @@ describe('of another invocation that asks the same', () => {
     return { cloud, node, input, holder };
   }
 
-  test('which is stopped, nobody waits longer than a part of his time', async () => {
-    const { node, input, holder } = await startHolder('12s');
+  test('which is stopped, nobody waits longer than a part of his time', { timeout: 60_000 }, async () => {
+    const { node, input, holder } = await startHolder('30s');
     holder.child.kill('SIGSTOP');
     expect(Object.keys(answerOf(await node.run(input)).auth)).toHaveLength(1);
     holder.child.kill('SIGKILL');
@@ -193,6 +199,77 @@ describe('for entries of the configuration', () => {
     expect(node.log()).toContainEqual(expect.objectContaining({ level: 'warn', msg: expect.stringContaining('0600') }));
   });
 
+  test('of a vault that hangs, the one that needs no vault is answered all the same', { timeout: 60_000 }, async () => {
+    const cloud = await startCloud();
+    cloud.vaultService.misbehave({ kind: 'hang' });
+    const registry = await startRegistry({ auth: { kind: 'token', username: 'user', password: 'c4n4ry' } });
+    onTestFinished(() => registry.close());
+    registry.seed('team/app', makeImage(), ['v1']);
+    const vault = (path: string, name: string, region = 'phx') => ({
+      secretType: 'VAULT',
+      registryEndpoint: `${registry.authority}${path}`,
+      secretId: `ocid1.vaultsecret.oc1.${region}.${name}`,
+    });
+    const basic = {
+      secretType: 'BASIC',
+      registryEndpoint: registry.authority,
+      username: base64('user'),
+      password: base64('c4n4ry'),
+    };
+    const lists = [
+      [vault('', 'a'), vault('', 'b'), basic],
+      [vault('/team', 'a'), vault('/team', 'b'), basic],
+      [vault('', 'a'), basic],
+      // One after the other they take all the time that there is.
+      [vault('', 'a'), vault('', 'b', 'fra'), basic],
+    ];
+    const runs = lists.map(async (imagePullSecrets) => {
+      const node = await makeNode(memoryFolder(), { ...leadTo(cloud), imagePullSecrets, timeout: '20s' });
+      const input = requestText(`${registry.authority}/team/app`);
+      return Promise.all([node.run(input), node.run(input)]);
+    });
+    const expected = { [registry.authority]: { username: 'user', password: 'c4n4ry' } };
+    for (const ended of (await Promise.all(runs)).flat()) expect(answerOf(ended).auth).toEqual(expected);
+  });
+
+  test('what a registry repeats of a password is neither in the log nor in the reason', async () => {
+    const said: string[] = [];
+    const echo = createServer(({ headers: { authorization = '' } }, response) => {
+      // Of those who asked before as well, whom nobody has in mind any more.
+      said.push(Buffer.from(authorization.slice('Basic '.length), 'base64').toString());
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' });
+      response.end(JSON.stringify({ errors: [{ code: 'UNAUTHORIZED', message: `not ${said.join(' nor ')}` }] }));
+    });
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void echo.close());
+    const host = `127.0.0.1:${(echo.address() as AddressInfo).port}`;
+    const imagePullSecrets = ['one', 'two'].map((name) => ({
+      secretType: 'BASIC',
+      registryEndpoint: host,
+      username: base64('user'),
+      password: base64(`c4n4ry-${name}`),
+    }));
+    const node = await makeNode(memoryFolder(), { imagePullSecrets, registryProtocol: 'http' });
+    const ended = await node.run(requestText(`${host}/team/app`));
+    expect(ended).toMatchObject({ code: 1, stdout: '' });
+    expect(said).toContain('user:c4n4ry-two');
+    expect(leftBy(node, ended)).toContain(' nor ');
+    expect(leftBy(node, ended)).not.toContain('c4n4ry');
+  });
+
+  test('an image that matches nothing is asked for again, and finds the entry that was added', async () => {
+    const folder = memoryFolder();
+    const input = requestText('a.io/b');
+    const before = await makeNode(folder);
+    for (const _ of [1, 2]) {
+      expect(answerOf(await before.run(input))).toMatchObject({ cacheDuration: '0s', auth: {} });
+      expect(before.log().at(-1)).toMatchObject({ msg: 'answered', cached: false });
+    }
+    const entry = { secretType: 'BASIC', registryEndpoint: 'a.io', username: base64('u'), password: base64('c4n4ry') };
+    const after = await makeNode(folder, { imagePullSecrets: [entry] });
+    expect(answerOf(await after.run(input)).auth).toEqual({ 'a.io': { username: 'u', password: 'c4n4ry' } });
+  });
+
   test.each([
     ['is no JSON', 'c4n4ry'],
     ['lacks a field', '{"username":"c4n4ry"}'],
@@ -226,6 +303,16 @@ describe('for the agent of the node', () => {
     }
     const kept = readdirSync(node.cacheDir).map((name) => readFileSync(join(node.cacheDir, name), 'utf8'));
     for (const text of [leftBy(node, ...runs), ...kept]) expect(text).not.toContain(token.split('.')[2]);
+  });
+
+  test('the token is in no line, wherever that has it from', async () => {
+    const node = await makeNode(memoryFolder(), { connector: {} });
+    const runs = [
+      await node.run(requestText('a.io/team/c4n4ry', { serviceAccountToken: 'c4n4ry' })),
+      await node.run(requestText('localhost:7450/c4n4ry', { serviceAccountToken: 'c4n4ry' })),
+    ];
+    expect(leftBy(node, ...runs)).toContain('a.io/team/[redacted]');
+    expect(leftBy(node, ...runs)).not.toContain('c4n4ry');
   });
 
   test('without a token it says what to configure', async () => {

@@ -4,17 +4,23 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { doctor } from '../../cli/doctor.ts';
 import { keepOutput, makeFolder, run } from '../support/command.ts';
 import { makeImage } from '../support/image.ts';
-import { instanceId, type OracleCloud, startOracleCloud, tenancyId } from '../support/oracle/cloud.ts';
+import {
+  instanceId,
+  type OracleCloud,
+  type OracleCloudOptions,
+  startOracleCloud,
+  tenancyId,
+} from '../support/oracle/cloud.ts';
 import { startRegistry } from '../support/registry.ts';
 
 const secretId = 'ocid1.vaultsecret.oc1.eu-frankfurt-1.aaaasecret';
 const repository = 'tenancy/team/app';
 
-async function start() {
+async function start(options: OracleCloudOptions = {}) {
   const registry = await startRegistry();
   onTestFinished(() => registry.close());
   registry.seed(repository, makeImage(), ['v1']);
-  const cloud = await startOracleCloud({ registryBehind: registry.origin });
+  const cloud = await startOracleCloud({ registryBehind: registry.origin, ...options });
   onTestFinished(() => cloud.close());
   return cloud;
 }
@@ -25,7 +31,7 @@ async function configOf(cloud: OracleCloud, change: object = {}, oracle: object 
   onTestFinished(() => folder[Symbol.asyncDispose]());
   const file = join(folder.path, 'config.yaml');
   const { metadataUrl, federationUrl, vaultUrl, registryProtocol } = cloud.settings;
-  const urls = { metadataUrl, federationUrl, vaultUrl, domains: ['127.0.0.1'], ...oracle };
+  const urls = { metadataUrl, federationUrl, vaultUrl, domains: [cloud.registryHost], ...oracle };
   await writeFile(file, JSON.stringify({ registryProtocol, oracle: urls, ...change }));
   return file;
 }
@@ -107,6 +113,22 @@ describe('doctor --oci', () => {
     const { isWell, lines } = await examine(cloud, { config: await configOf(cloud), registry: cloud.registryHost });
     expect(isWell).toBe(false);
     expect(lines).toMatch(/^registry +failed .*answered 403/m);
+  });
+
+  test('a session whose end is no date lasts a day', async () => {
+    const cloud = await start({ sessionLifeMs: 1e17 });
+    const { isWell, lines } = await examine(cloud, { config: await configOf(cloud), registry: cloud.registryHost });
+    expect(lines).toMatch(/^principal +ok .*until 20\d\d-/m);
+    expect(isWell).toBe(true);
+  });
+
+  test('what a registry says writes no lines of its own', async () => {
+    const cloud = await start();
+    const body = { errors: [{ code: 'DENIED', message: 'a\nimage ok\u202e\u0085\u2028b\u001b[2J' }] };
+    cloud.registryService.misbehave({ kind: 'answer', status: 403, body }, { path: /^\/v2\/tenancy/ });
+    const { lines } = await examine(cloud, { config: await configOf(cloud), image: imageOf(cloud) });
+    expect(lines).toMatch(/^image +failed .*DENIED/m);
+    expect(lines.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
   });
 
   test('a secret that is no login is told of, and not shown', async () => {

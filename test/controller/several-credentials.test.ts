@@ -160,7 +160,7 @@ describe('AuthReady of several credentials', () => {
     const reports: string[] = [];
     const prober = new ConnectorProber({
       transports,
-      sources: { oracle: new OracleCredentials({ oracle, furtherDomains: ['127.0.0.1'], now }) },
+      sources: { oracle: new OracleCredentials({ oracle, furtherDomains: [authority], isHttpAllowed: true, now }) },
       subject: () => ({ connector, resolved }),
       onVerdicts: () => {},
       onProbe: ({ probe, result }) => void (probe === 'authentication' && reports.push(result)),

@@ -44,7 +44,7 @@ describe('what may leave the centre', () => {
     ['one that names the user', bearer(jwt({ claims: { sub: robot.username } }))],
     ['no credential at all', { kind: 'anonymous' }],
   ])('%s', (_what, grant) => {
-    expect(isNarrow(grant, want, credential, now)).toBe(true);
+    expect(isNarrow(grant, want, [credential], now)).toBe(true);
   });
 
   test.each<[string, Grant]>([
@@ -74,7 +74,7 @@ describe('what may leave the centre', () => {
     ['one that never expires', bearer(jwt({ claims: { exp: undefined } }))],
     ['one that expires in words', bearer(jwt({ claims: { exp: `${minutes(5) / 1000}` } }))],
   ])('is not %s', (_what, grant) => {
-    expect(isNarrow(grant, want, credential, now)).toBe(false);
+    expect(isNarrow(grant, want, [credential], now)).toBe(false);
   });
 });
 
@@ -101,14 +101,14 @@ describe('a JWT that holds the credential stays', () => {
     ['as the signature', jwt({ signature: encode(password) })],
     ['within the signature', jwt({ signature: encode(`xx${password}yy`) })],
   ])('%s', (_where, token) => {
-    expect(isNarrow(bearer(token), want, credential, now)).toBe(false);
-    expect(isNarrow(bearer(token), want, undefined, now)).toBe(true);
+    expect(isNarrow(bearer(token), want, [credential], now)).toBe(false);
+    expect(isNarrow(bearer(token), want, [], now)).toBe(true);
   });
 
   test('an identity token no less than a password', () => {
     const identity: Credential = { kind: 'identityToken', username: '', token: 'a-refresh-token' };
     const grant = bearer(jwt({ claims: { refresh: 'a-refresh-token' } }));
-    expect(isNarrow(grant, want, identity, now)).toBe(false);
-    expect(isNarrow(grant, want, credential, now)).toBe(true);
+    expect(isNarrow(grant, want, [identity], now)).toBe(false);
+    expect(isNarrow(grant, want, [credential], now)).toBe(true);
   });
 });

@@ -11,12 +11,12 @@ const { signal } = new AbortController();
 const minutes = (count: number) => count * 60_000;
 
 /** Credentials of Oracle's cloud with a clock that stands still; tokens live for an hour. */
-function open(furtherDomains: readonly string[] = []) {
+function open(furtherDomains: readonly string[] = [], isHttpAllowed = false) {
   const clock = { at: 1_000_000 };
   const oracle = new FakeOracle();
   oracle.login = () => ({ token: `token-${oracle.asked.length}`, expiresAt: clock.at + minutes(60) });
   oracle.secrets.set(secretId, { username: 'robot', password: 'first' });
-  const credentials = new OracleCredentials({ oracle, furtherDomains, now: () => clock.at });
+  const credentials = new OracleCredentials({ oracle, furtherDomains, isHttpAllowed, now: () => clock.at });
   return {
     clock,
     oracle,
@@ -76,7 +76,9 @@ describe('a login to Oracle’s registry', () => {
     await expect(registry()).rejects.toMatchObject({ code: 'UPSTREAM_UNREACHABLE' });
   });
 
-  test.each<[origin: string, furtherDomains: string[], isOracles: boolean]>([
+  test.each<[origin: string, furtherDomains: string[], isOracles: boolean, isHttpAllowed?: boolean]>([
+    ['http://ocir.region.example.com', ['example.com'], false],
+    ['http://fra.ocir.io', ['example.com'], false, true],
     ['https://fra.ocir.io', [], true],
     ['https://eu-frankfurt-1.ocir.io', [], true],
     ['https://ocir.us-ashburn-1.oci.oraclecloud.com', [], true],
@@ -87,21 +89,24 @@ describe('a login to Oracle’s registry', () => {
     ['http://fra.ocir.io', [], false],
     ['http://fra.ocir.io', ['example.com'], false],
     ['https://ocir.region.example.com', ['example.com'], true],
-    ['http://127.0.0.1:5000', ['127.0.0.1:5000'], true],
+    ['http://127.0.0.1:5000', ['127.0.0.1:5000'], true, true],
     ['http://127.0.0.1:5001', ['127.0.0.1:5000'], false],
     ['https://badexample.com', ['example.com'], false],
-  ])('is for Oracle’s hosts by HTTPS, and for further domains: %s, %j: %s', async (origin, domains, isOracles) => {
-    const { oracle, registry } = open(domains);
-    if (isOracles) await registry(origin);
-    else {
-      const { code, message } = await failureOf(registry(origin));
-      expect(code).toBe('CONNECTOR_UNUSABLE');
-      expect(message).toMatch(
-        /^SourceForbidden: spec\.imagePullSecrets\[1\]: http.* is no registry of Oracle’s by HTTPS/,
-      );
-    }
-    expect(oracle.asked).toEqual(isOracles ? [`registry ${new URL(origin).host}`] : []);
-  });
+  ])(
+    'is for Oracle’s hosts by HTTPS, and for further domains: %s, %j: %s',
+    async (origin, domains, isOracles, isHttpAllowed) => {
+      const { oracle, registry } = open(domains, isHttpAllowed);
+      if (isOracles) await registry(origin);
+      else {
+        const { code, message } = await failureOf(registry(origin));
+        expect(code).toBe('CONNECTOR_UNUSABLE');
+        expect(message).toMatch(
+          /^SourceForbidden: spec\.imagePullSecrets\[1\]: http.* is no registry of Oracle’s by HTTPS/,
+        );
+      }
+      expect(oracle.asked).toEqual(isOracles ? [`registry ${new URL(origin).host}`] : []);
+    },
+  );
 });
 
 describe('a secret of the Vault', () => {

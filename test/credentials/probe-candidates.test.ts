@@ -27,8 +27,8 @@ async function open(accounts: Record<string, Account>, options: AccountRegistryO
     await site.close();
   });
   const oracle = new FakeOracle();
-  const credentials = new OracleCredentials({ oracle, furtherDomains: ['127.0.0.1'], now });
   const { authority, origin } = site.registry;
+  const credentials = new OracleCredentials({ oracle, furtherDomains: [authority], isHttpAllowed: true, now });
   const basic = (name: string, path = '') => basicEntry(authority + path, name, accounts[name]?.password ?? canary);
   const probe = async (
     imagePullSecrets: ImagePullSecret[],

@@ -14,6 +14,8 @@ const token = (more: object = {}): RegistryAuth => ({ kind: 'token', ...robot, .
 const basic: RegistryAuth = { kind: 'basic', ...robot };
 const open: RegistryAuth = { kind: 'none' };
 const tags = /\/tags\/list$/;
+const trials = /\/(?:tags\/list|manifests\/sha256:0{64})$/;
+const missing = `/v2/team/app/manifests/sha256:${'0'.repeat(64)}`;
 const ofOther = {
   grantAccess: (asked: readonly { name: string }[]) => asked.filter(({ name }) => name === 'team/other'),
 };
@@ -67,6 +69,23 @@ describe('a pull is', () => {
     expect(await attempt(right)).toEqual({ verdict: 'allowed', message: '' });
   });
 
+  test.each([401, 403, 429, 503])('allowed where the tags alone are refused, with %d', async (refused) => {
+    const { registry, attempt } = await start(token());
+    registry.faults.add({ match: { path: tags }, fault: status(refused) });
+    expect(await attempt(right)).toEqual({ verdict: 'allowed', message: '' });
+    expect(registry.requests.at(-1)).toMatchObject({ method: 'GET', url: missing });
+  });
+
+  test('unclear where tags are refused and the manifest is somehow missing', async () => {
+    const { registry, attempt } = await start(token());
+    registry.faults.add({ match: { path: tags }, fault: status(503) });
+    registry.faults.add({
+      match: { path: /manifests/ },
+      fault: status(404, { body: '{"errors":[{"code":"NAME_UNKNOWN"}]}' }),
+    });
+    expect((await attempt(right)).verdict).toBe('unclear');
+  });
+
   test('tried with the challenge that comes only at the repository', async () => {
     const { registry, attempt } = await start(token());
     registry.faults.add({ match: { path: '/v2/' }, fault: status(200) });
@@ -81,7 +100,11 @@ describe('a pull is', () => {
     const { registry, attempt } = await start(basic);
     registry.faults.add({ match: { path: '/v2/' }, fault: status(200) });
     expect((await attempt(wrong)).verdict).toBe('denied');
-    expect(registry.requests.map(({ url }) => url)).toEqual(['/v2/', ...Array(2).fill('/v2/team/app/tags/list?n=1')]);
+    expect(registry.requests.map(({ url }) => url)).toEqual([
+      '/v2/',
+      ...Array(2).fill('/v2/team/app/tags/list?n=1'),
+      missing,
+    ]);
   });
 
   test('denied where the registry wants what we do not have', async () => {
@@ -113,7 +136,7 @@ describe('what is known is not asked for', () => {
     const authorization = `Bearer ${registry.issueToken(['repository:team/app:pull'])}`;
     expect((await tryAuthorization(questionOf(right), authorization, signal)).verdict).toBe('allowed');
     expect((await tryAuthorization(questionOf(right), undefined, signal)).verdict).toBe('denied');
-    expect([registry.requests.length, registry.tokenRequests.length]).toEqual([2, 0]);
+    expect([registry.requests.length, registry.tokenRequests.length]).toEqual([3, 0]);
   });
 });
 
@@ -124,7 +147,7 @@ describe('a registry that cannot be asked says nothing of the credential:', () =
     ['500', 'UPSTREAM_UNREACHABLE', status(500), undefined],
     ['a reset connection', 'UPSTREAM_UNREACHABLE', resetBeforeHeaders, undefined],
   ])('%s', async (_what, code, fault, retryAfter) => {
-    for (const path of [/\/v2\/$/, /^\/token$/, tags]) {
+    for (const path of [/\/v2\/$/, /^\/token$/, trials]) {
       const { registry, attempt } = await start(token());
       registry.faults.add({ match: { path }, fault });
       const error = await attempt(right).catch((thrown) => thrown);
@@ -155,7 +178,7 @@ test('what the registry repeats of credential and token is taken out', async () 
     name: 'echo',
     inflict: (answer, exchange) => status(403, { body: body() }).inflict(answer, exchange),
   };
-  registry.faults.add({ match: { path: tags }, fault: echo });
+  registry.faults.add({ match: { path: trials }, fault: echo });
   const { verdict, message } = await attempt(right);
   expect(verdict).toBe('denied');
   expect(message).toContain('[redacted]');

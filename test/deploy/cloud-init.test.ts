@@ -80,7 +80,11 @@ describe('install.sh on a node of OKE', () => {
     await using node = await makeNodeFiles();
     const other = `${sha256('other')}  oci-connector-credential-provider-linux-arm64\n${sha256(executable)} *oci-connector-credential-provider-linux-amd64\n`;
     node.answers.set('/sums', other);
-    const env = { OCI_CONNECTOR_SHA256_AMD64: '', OCI_CONNECTOR_SHA256_URL: `${node.url}/sums` };
+    const env = {
+      OCI_CONNECTOR_ALLOW_HTTP: 'true',
+      OCI_CONNECTOR_SHA256_AMD64: '',
+      OCI_CONNECTOR_SHA256_URL: `${node.url}/sums`,
+    };
     expect(await node.install([], env)).toMatchObject({ code: 0 });
     expect(await node.read(installed)).toBe(executable);
   });
@@ -441,7 +445,8 @@ describe('what comes with it', () => {
   test('what is written without a configuration is one that the provider takes, and so are those of the guide', async () => {
     await using node = await makeNodeFiles();
     const guide = await readFile(join(import.meta.dirname, '../../docs/guides/oracle.md'), 'utf8');
-    const blocks = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+    const [ours = ''] = guide.split('\n## Connectors\n');
+    const blocks = [...ours.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
     expect(blocks).toHaveLength(2);
     const env = { OCI_CONNECTOR_ADDRESS: 'localhost:7450', OCI_CONNECTOR_KUBELET_VERSION: 'v1.35.0' };
     for (const settings of [{}, env]) {
@@ -449,6 +454,16 @@ describe('what comes with it', () => {
       blocks.push(await node.read('/etc/oci-connector/credential-provider.yaml'));
     }
     for (const text of blocks) expect(parseConfiguration(text, 'file.yaml')).toMatchObject({ ok: true });
+  });
+
+  test('the guide has the provider for pods’ own tokens as the script writes it, for who writes it by hand', async () => {
+    await using node = await makeNodeFiles();
+    await node.install([], { OCI_CONNECTOR_ADDRESS: 'localhost:7450' });
+    const written = (await providersOf(node)).find(({ name }) => name === 'oci-connector-credential-provider-pod');
+    const guide = await readFile(join(import.meta.dirname, '../../docs/guides/oracle.md'), 'utf8');
+    const [, block = ''] = /\n( {4}- name: oci-connector-credential-provider-pod\n(?: {6}.*\n)+)/.exec(guide) ?? [];
+    expect(parse(block)).toEqual([written]);
+    expect(written?.tokenAttributes).toHaveProperty('cacheType', 'Token');
   });
 
   test('CRI-O is told that the agent of the node speaks plain HTTP', async () => {

@@ -9,6 +9,7 @@ import { kubectlFor } from './support/api.ts';
 import { installScript, makeNodeFiles } from './support/node-files.ts';
 
 const folder = join(import.meta.dirname, '../../deploy/installer');
+const guide = join(import.meta.dirname, '../../docs/guides/oracle.md');
 const files = ['install.yaml', 'uninstall.yaml'] as const;
 const read = async (file: string) => parse(await readFile(join(folder, file), 'utf8'));
 
@@ -50,6 +51,19 @@ describe('the DaemonSet that installs on nodes', () => {
     expect(await node.snapshot()).toEqual(before);
   });
 
+  test.each(files)(
+    'is root in no image that a tag names, and the guide has the command that sets one: %s',
+    async (file) => {
+      const [container] = (await read(file)).spec.template.spec.initContainers;
+      expect(container.image).toBe('');
+      const command = `kubectl set image --local -f deploy/installer/${file} ${container.name}=`;
+      for (const text of [await readFile(join(folder, file), 'utf8'), await readFile(guide, 'utf8')]) {
+        expect(text).toContain(command);
+        expect(text).not.toContain(`apply -f deploy/installer/${file}`);
+      }
+    },
+  );
+
   test('is root on the node while it installs, and nothing afterwards', async () => {
     for (const file of files) {
       const { spec } = (await read(file)).spec.template;
@@ -71,15 +85,19 @@ requireParts(
   'kube-apiserver',
   'kubectl',
 )('the manifests of the installer', () => {
-  test('are what the API server takes, strictly', async () => {
+  test('are what the API server takes, strictly, once their image is set, and refuses before', async () => {
     const plane = await startControlPlane();
     try {
       const kubectl = kubectlFor(plane.kubeconfig);
       await kubectl(['create', 'namespace', 'oci-connector']);
       for (const file of files) {
         const path = join(folder, file);
-        const said = await kubectl(['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', path]);
-        expect(said).toContain('serverside-applied (server dry run)');
+        const apply = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f'];
+        await expect(kubectl([...apply, path])).rejects.toThrow('initContainers[0].image: Required value');
+        const image = `${file.replace('.yaml', '')}=registry.example.com/busybox@sha256:${'0'.repeat(64)}`;
+        const set = await kubectl(['set', 'image', '--local', '-f', path, image, '-o', 'json']);
+        expect(set).toContain('"image": "registry.example.com/busybox@sha256:');
+        expect(await kubectl([...apply, '-'], [JSON.parse(set)])).toContain('serverside-applied (server dry run)');
       }
     } finally {
       await plane.stop();

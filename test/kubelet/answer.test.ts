@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { ImagePullSecret } from '../../connectors/image-pull-secrets.ts';
 import { OracleError } from '../../credentials/oracle/errors.ts';
 import type { Oracle } from '../../credentials/oracle/oracle.ts';
@@ -9,6 +9,7 @@ import { parseConfiguration } from '../../kubelet/configuration.ts';
 import { createLog } from '../../kubelet/log.ts';
 import { sharedLogins } from '../../kubelet/logins.ts';
 import { takeTurn } from '../../kubelet/turn.ts';
+import { toProxyError } from '../../platform/network-error.ts';
 import { RegistryTransport } from '../../platform/transport.ts';
 import { makeImage } from '../support/image.ts';
 import { type Registry, type RegistryOptions, startRegistry } from '../support/registry.ts';
@@ -49,7 +50,20 @@ interface Given {
   readonly isOracleRegistry?: boolean;
   readonly tokenValidation?: boolean;
   readonly folder?: string;
+  readonly principal?: object;
+  readonly tryPull?: AnswerDependencies['tryPull'];
+  readonly haste?: AbortSignal;
 }
+
+const tryReally: AnswerDependencies['tryPull'] = async (request, { username, password }, trialSignal) => {
+  const transport = new RegistryTransport({ origin: `http://${request.registry}` });
+  const credential = { kind: 'password', username, password } as const;
+  try {
+    return await tryPull({ transport, repository: request.repository, credential, now: Date.now }, trialSignal);
+  } finally {
+    await transport.destroy();
+  }
+};
 
 function start({
   entries = [],
@@ -57,8 +71,12 @@ function start({
   isOracleRegistry = false,
   tokenValidation = false,
   folder = memoryFolder(),
+  principal = {},
+  tryPull: tryAs = tryReally,
+  haste = signal,
 }: Given) {
-  const read = parseConfiguration(JSON.stringify({ imagePullSecrets: entries, tokenValidation }), 'file');
+  const configuration = { imagePullSecrets: entries, tokenValidation, ...principal };
+  const read = parseConfiguration(JSON.stringify(configuration), 'file');
   if (!read.ok) throw new Error(read.problems.join());
   const lines: string[] = [];
   const uid = process.getuid?.() ?? 0;
@@ -85,15 +103,8 @@ function start({
     log,
     now: () => now,
     isOracleRegistry: () => isOracleRegistry,
-    tryPull: async ({ registry, repository }, { username, password }, trialSignal) => {
-      const transport = new RegistryTransport({ origin: `http://${registry}` });
-      const credential = { kind: 'password', username, password } as const;
-      try {
-        return await tryPull({ transport, repository, credential, now: Date.now }, trialSignal);
-      } finally {
-        await transport.destroy();
-      }
-    },
+    tryPull: tryAs,
+    haste,
   };
   const answer = (image: string) => findAnswer(requestFor(image), read.settings, dependencies, signal);
   return { answer, lines };
@@ -229,6 +240,168 @@ test.each([
   ['a.io/team/app', [], 'Registry'],
   ['a.io/team/app', [basic('b.io', 'p')], 'Registry'],
   ['a.io/team/app', [basic('a.io/other', 'p')], 'Image'],
-] as const)('%s, for which there is nothing, is answered so for ten minutes', async (image, entries, cacheKeyType) => {
-  expect(await start({ entries }).answer(image)).toEqual({ cacheKeyType, expiresAt: now + 600_000, auth: {} });
+] as const)('%s, for which there is nothing, is asked for again with the next pull', async (image, entries, type) => {
+  expect(await start({ entries }).answer(image)).toEqual({ cacheKeyType: type, expiresAt: undefined, auth: {} });
+});
+
+test('of two keys the credential that ends first says how long the answer is good', async () => {
+  const entries = [vault('fra.ocir.io/team', 'id')];
+  const answer = await start({ entries, isOracleRegistry: true }).answer('fra.ocir.io/team/app');
+  expect(Object.keys(answer.auth)).toEqual(['fra.ocir.io/team', 'fra.ocir.io']);
+  expect(answer.expiresAt).toBe(now + 5 * 60_000);
+});
+
+test('a registry that cannot be asked is asked once, and not for each credential', async () => {
+  const tried: string[] = [];
+  const tryAway: AnswerDependencies['tryPull'] = async (_request, { password }) => {
+    tried.push(password);
+    throw new Error('away');
+  };
+  const entries = ['first', 'second', 'third'].map((password) => basic('a.io', password));
+  expect(await start({ entries, tryPull: tryAway }).answer('a.io/b')).toMatchObject({
+    auth: { 'a.io': { password: 'first' } },
+  });
+  expect(tried).toEqual(['first']);
+});
+
+test('of several that the registry says nothing clear of, the first is handed over', async () => {
+  const entries = ['denied', 'first', 'second'].map((password) => basic('a.io', password));
+  const tryVaguely: AnswerDependencies['tryPull'] = async (_request, { password }) =>
+    password === 'denied' ? { verdict: 'denied', message: 'no' } : { verdict: 'unclear', message: 'hm' };
+  expect(await start({ entries, tryPull: tryVaguely }).answer('a.io/b')).toMatchObject({
+    expiresAt: undefined,
+    auth: { 'a.io': { password: 'first' } },
+  });
+});
+
+test('which one works is remembered for the repository, and for no other', async () => {
+  const tried: string[] = [];
+  const trySecond: AnswerDependencies['tryPull'] = async ({ repository }, { password }) => {
+    tried.push(`${repository} ${password}`);
+    return password === 'second' ? { verdict: 'allowed', message: '' } : { verdict: 'denied', message: 'no' };
+  };
+  const entries = ['first', 'second'].map((password) => basic('a.io', password));
+  const { answer } = start({ entries, tryPull: trySecond });
+  for (const path of ['team/a', 'team/a', 'team/b']) await answer(`a.io/${path}`);
+  expect(tried).toEqual(['team/a first', 'team/a second', 'team/a second', 'team/b first', 'team/b second']);
+});
+
+test('what a registry repeats of the password of an entry is not in the log', async () => {
+  const tryEchoing: AnswerDependencies['tryPull'] = async (_request, { password }) => ({
+    verdict: 'denied',
+    message: `who is user:${password}?`,
+  });
+  const { answer, lines } = start({ entries: [basic('a.io', 'c4n4ry')], tokenValidation: true, tryPull: tryEchoing });
+  await expect(answer('a.io/b')).rejects.toThrow();
+  expect(lines.join()).toContain('who is');
+  expect(lines.join()).not.toContain('c4n4ry');
+});
+
+test.each([
+  ['INSTANCE_PRINCIPAL', 'Allow dynamic-group <domain>/<group> to read repos'],
+  ['WORKLOAD_IDENTITY', 'Allow any-user to read repos in compartment <compartment> where all {request.principal.type'],
+  ['USER_PRINCIPAL', 'Allow group <domain>/<group> to read repos'],
+  ['AUTO', 'Allow dynamic-group <domain>/<group> to read repos in compartment <compartment> for an instance'],
+])('with %s the policy that is named is one for it', async (ocirAuthMethod, policy) => {
+  const given = { isOracleRegistry: true, tokenValidation: true, principal: { ocirAuthMethod } };
+  const refuse: AnswerDependencies['tryPull'] = async () => ({ verdict: 'denied', message: 'no' });
+  await expect(start({ ...given, tryPull: refuse }).answer('a.io/b')).rejects.toThrow(policy);
+});
+
+test('a registry of an unknown CA is told of in words that help on a node', async () => {
+  const cause = Object.assign(new Error('self-signed'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  const tryUntrusted: AnswerDependencies['tryPull'] = async () => {
+    throw toProxyError(cause, 'a.io');
+  };
+  const entries = [basic('a.io', 'first'), basic('a.io', 'second')];
+  const { answer, lines } = start({ entries, tryPull: tryUntrusted });
+  expect(await answer('a.io/b')).toMatchObject({ expiresAt: undefined, auth: { 'a.io': { password: 'first' } } });
+  expect(lines.join()).toMatch(/a\.io: its certificate .*NODE_EXTRA_CA_CERTS/);
+  expect(lines.join()).not.toContain('caCertSecretRef');
+});
+
+describe('when time runs out', () => {
+  const allow: AnswerDependencies['tryPull'] = async () => ({ verdict: 'allowed', message: '' });
+
+  /** A vault in which `hangs` is asked for and does not come. */
+  function startHanging(given: Given) {
+    const haste = new AbortController();
+    const asked = Promise.withResolvers<AbortSignal>();
+    const answered = Promise.withResolvers<void>();
+    const vaultSecret: Oracle['vaultSecret'] = async (id, askSignal) => {
+      const login = { username: 'user', password: `password of ${id}`, version: 1 };
+      if (!id.startsWith('hangs')) return login;
+      asked.resolve(askSignal);
+      await answered.promise;
+      return login;
+    };
+    const { answer } = start({ tryPull: allow, oracle: { vaultSecret }, haste: haste.signal, ...given });
+    return { answer, asked: asked.promise, release: answered.resolve, hurry: () => haste.abort() };
+  }
+
+  test.each([
+    ['another entry of the key', ['a.io hangs', 'a.io hangs2', 'a.io basic'], { 'a.io': 'basic' }],
+    ['another key', ['a.io/team hangs', 'a.io/team hangs2', 'a.io basic'], { 'a.io': 'basic' }],
+    ['a secret of another key', ['a.io/team hangs', 'a.io id'], { 'a.io': 'password of id' }],
+  ])('a vault that hangs does not cost the credential of %s', async (_what, texts, expected) => {
+    const entries = texts.map((text) => {
+      const [endpoint = '', what = ''] = text.split(' ');
+      return what === 'basic' ? basic(endpoint, what) : vault(endpoint, what);
+    });
+    const { answer, asked, hurry } = startHanging({ entries });
+    const answering = answer('a.io/team/app');
+    const asking = await asked;
+    hurry();
+    const { auth, expiresAt } = await answering;
+    expect(Object.fromEntries(Object.entries(auth).map(([key, { password }]) => [key, password]))).toEqual(expected);
+    expect(expiresAt).toBeUndefined();
+    expect(asking.aborted).toBe(true);
+  });
+
+  test('a credential that is being tried is handed over, and one that was refused is not', async () => {
+    const onTrial = Promise.withResolvers<void>();
+    const tryHanging: AnswerDependencies['tryPull'] = async (_request, { password }) => {
+      if (password === 'refused') return { verdict: 'denied', message: 'no' };
+      onTrial.resolve();
+      return new Promise(() => {});
+    };
+    const entries = ['refused', 'tried', 'later'].map((password) => basic('a.io', password));
+    const { answer, hurry } = startHanging({ entries, tryPull: tryHanging });
+    const answering = answer('a.io/team/app');
+    await onTrial.promise;
+    hurry();
+    expect(await answering).toMatchObject({ expiresAt: undefined, auth: { 'a.io': { password: 'tried' } } });
+  });
+
+  test('before the search begins, what is in the configuration is handed over', async () => {
+    const { answer, hurry } = startHanging({ entries: [vault('a.io', 'hangs'), basic('a.io', 'basic')] });
+    hurry();
+    expect(await answer('a.io/team/app')).toMatchObject({ auth: { 'a.io': { password: 'basic' } } });
+  });
+
+  test('who has nothing else goes on waiting', async () => {
+    const entries = [vault('a.io', 'hangs'), vault('a.io/team', 'hangs2')];
+    const { answer, asked, hurry, release } = startHanging({ entries });
+    const answering = answer('a.io/team/app');
+    await asked;
+    hurry();
+    release();
+    expect(await answering).toMatchObject({ auth: { 'a.io': { password: 'password of hangs' } } });
+  });
+});
+
+test('after a vault that did not answer in time the next secret of it is not waited for', async () => {
+  const asked: string[] = [];
+  const vaultSecret: Oracle['vaultSecret'] = async (id) => {
+    asked.push(id);
+    throw new OracleError('vault', 'Timeout', 'did not answer');
+  };
+  const entries = [vault('a.io', 'x'), vault('a.io', 'y'), basic('a.io', 'third')];
+  const allowed: AnswerDependencies['tryPull'] = async () => ({ verdict: 'allowed', message: '' });
+  const { answer } = start({ entries, oracle: { vaultSecret }, tryPull: allowed });
+  expect(await answer('a.io/b')).toMatchObject({
+    expiresAt: now + 5 * 60_000,
+    auth: { 'a.io': { password: 'third' } },
+  });
+  expect(asked).toEqual(['x']);
 });

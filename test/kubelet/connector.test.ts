@@ -39,6 +39,6 @@ test('one that has ended is not handed over', () => {
 
 test('without a token the answer says what to configure', () => {
   expect(() => answerTo(undefined)).toThrow(
-    /tokenAttributes.*cacheType: Token.*request-serviceaccounts-token-audience/,
+    /tokenAttributes.*cacheType: Token; requireServiceAccount: true where .* this address alone, false where .*request-serviceaccounts-token-audience/,
   );
 });

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createLog } from '../../kubelet/log.ts';
+import { createLog, putAside } from '../../kubelet/log.ts';
 import type { LogSettings } from '../../kubelet/settings.ts';
 import { memoryFolder } from './memory-folder.ts';
 
@@ -67,6 +67,18 @@ test('a file that is full is put aside, and the one before it goes', () => {
   expect(runs.at(-1)).toBe(39);
   expect(runs).toEqual(Array.from({ length: runs.length }, (_, at) => 40 - runs.length + at));
   for (const name of readdirSync(logs)) expect(statSync(join(logs, name)).size).toBeLessThan(4096 + 500);
+});
+
+test('one that somebody else has put aside in the meantime is not put aside again', () => {
+  const { log, file } = open();
+  log.write('info', 'first');
+  const { ino } = statSync(file);
+  putAside(file, ino);
+  // While the old one is there, no other file has its number.
+  writeFileSync(file, 'second');
+  putAside(file, ino);
+  expect(readFileSync(file, 'utf8')).toBe('second');
+  expect(readFileSync(`${file}.1`, 'utf8')).toContain('first');
 });
 
 function linkToNull(file: string): void {

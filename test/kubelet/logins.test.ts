@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { OracleError } from '../../credentials/oracle/errors.ts';
 import type { Oracle } from '../../credentials/oracle/oracle.ts';
@@ -63,7 +64,7 @@ test('a token is given up a minute before it ends', async () => {
 });
 
 test('a Vault secret is read again after five minutes, and at once where it is asked for anew', async () => {
-  const { invocation, clock } = start();
+  const { invocation, clock, concealed } = start();
   const passwordOf = async (isAnew = false) => (await invocation().vaultSecret('id', signal, isAnew)).value.password;
   expect(await passwordOf()).toBe('p1');
   clock.now += 5 * 60_000 - 1;
@@ -72,6 +73,51 @@ test('a Vault secret is read again after five minutes, and at once where it is a
   expect(await passwordOf()).toBe('p2');
   clock.now += 5 * 60_000;
   expect(await passwordOf()).toBe('p3');
+  expect(concealed).toEqual(['p1', 'p1', 'p2', 'p2', 'p3']);
+});
+
+test.each([
+  ['metadata', { sameRegion: 'metadata', otherRegion: 'metadata', token: 'metadata' }],
+  ['federation', { sameRegion: 'federation', otherRegion: 'federation', token: 'federation' }],
+  ['vault', { sameRegion: 'vault', otherRegion: 'answered', token: 'answered' }],
+] as const)(
+  'whom %s has kept waiting too long fails at once, for the rest of the invocation',
+  async (step, expected) => {
+    const late = 'ocid1.vaultsecret.oc1.phx.late';
+    const { invocation, asked } = start({
+      vaultSecret: async (id) => {
+        if (id === late) throw new OracleError(step, 'Timeout', 'did not answer');
+        return { username: 'u', password: 'p', version: 1 };
+      },
+    });
+    const logins = invocation();
+    const outcomeOf = (asking: Promise<unknown>): Promise<string> =>
+      asking.then(
+        () => 'answered',
+        (error: OracleError) => error.step,
+      );
+    await outcomeOf(logins.vaultSecret(late, signal));
+    expect({
+      sameRegion: await outcomeOf(logins.vaultSecret('ocid1.vaultsecret.oc1.phx.x', signal)),
+      otherRegion: await outcomeOf(logins.vaultSecret('ocid1.vaultsecret.oc1.fra.x', signal)),
+      token: await outcomeOf(logins.registryToken('phx.ocir.io', signal)),
+    }).toEqual(expected);
+    expect(asked).not.toContain('ocid1.vaultsecret.oc1.phx.x');
+    expect(await outcomeOf(invocation().vaultSecret('ocid1.vaultsecret.oc1.phx.x', signal))).toBe('answered');
+  },
+);
+
+test('who does not wait any more leaves no failure to others', async () => {
+  const folder = memoryFolder();
+  const registryToken: Oracle['registryToken'] = (_host, askSignal) =>
+    new Promise((_resolve, reject) => askSignal.addEventListener('abort', () => reject(new Error('called away'))));
+  const { invocation, asked } = start({ registryToken }, { folder });
+  const abort = new AbortController();
+  const asking = invocation().registryToken('a', abort.signal);
+  await expect.poll(() => asked).toEqual(['a']);
+  abort.abort();
+  await expect(asking).rejects.toThrow('called away');
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test('entries of one invocation that name the same secret read it once, without a cache too', async () => {
@@ -115,6 +161,26 @@ test('who has waited long enough for another asks for himself', async () => {
   void invocation().registryToken('a', signal);
   await expect.poll(() => asked.length).toBe(1);
   expect(await invocation().registryToken('a', signal)).toMatchObject({ value: { token: 'mine' } });
+});
+
+test('nobody waits for a turn to ask a service that did not answer in time', async () => {
+  const turns: string[] = [];
+  const logins = sharedLogins({
+    oracle: {
+      registryToken: () => Promise.reject(new Error('not asked')),
+      vaultSecret: () => Promise.reject(new OracleError('metadata', 'Timeout', 'did not answer')),
+    },
+    cache: openCache({ folder: memoryFolder(), uid: process.getuid?.() ?? 0, scope: '', now: () => 0, warn: () => {} }),
+    takeTurn: async (name) => {
+      turns.push(name);
+      return undefined;
+    },
+    waitUntil: 3_000,
+    conceal: () => {},
+    now: () => 0,
+  });
+  for (const id of ['a', 'b', 'c']) await expect(logins.vaultSecret(id, signal)).rejects.toThrow('metadata');
+  expect(turns).toHaveLength(1);
 });
 
 test('turns that somebody else holds are waited for together, and not one after the other', async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { secretFolderProblem } from '../../kubelet/secret-folder.ts';
@@ -32,6 +32,12 @@ test.each<[string, (folder: string) => void, RegExp]>([
 
 test("somebody else's is not used", () => {
   expect(secretFolderProblem(memoryFolder(), uid + 1)).toMatch(/belongs to user/);
+});
+
+test.runIf(uid === 0)('one in a folder of somebody else is not used', () => {
+  const folder = join(memoryFolder(), 'cache');
+  chownSync(join(folder, '..'), 12_345, 12_345);
+  expect(secretFolderProblem(folder, uid)).toMatch(/in a folder that others may change/);
 });
 
 test('one on a disk is not used: no credential reaches it', () => {

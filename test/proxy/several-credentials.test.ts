@@ -103,6 +103,18 @@ describe.each(ways)('through %s', (_way, open, options) => {
     expect(exchanges).toHaveLength(2);
   });
 
+  test('an image is pulled with the credential that sees it, where the others are told that there is none', async () => {
+    const accounts = { one: account('one'), two: account('two'), three: account('three', [app]) };
+    const { registry, pull } = await open(accounts, { ...options, lackingRightStatus: 404 });
+    registry.faults.add({ match: { path: /\/tags\/list$/ }, fault: status(404) });
+    expect(digestOf((await pull()).body)).toBe(image.digest);
+    const before = registry.requests.length;
+    expect((await pull()).status).toBe(200);
+    expect(registry.requests.length).toBe(before + 1);
+    // What nobody sees is the registry's to tell.
+    expect(await pull(`${app}/manifests/v2`)).toMatchObject({ status: 404 });
+  });
+
   test('a right that is withdrawn while a token lives is had from the next credential', async () => {
     const accounts = { one: account('one', [app]), two: account('two', [app]) };
     const { forbid, taken, pull } = await open(accounts, options);

@@ -48,7 +48,10 @@ export function accountOf({ headers }: Pick<RecordedRequest, 'headers'>): string
   return claims === undefined ? undefined : JSON.parse(Buffer.from(claims, 'base64url').toString()).sub;
 }
 
-export const isTrial = ({ url }: Pick<RecordedRequest, 'url'>): boolean => url.endsWith('/tags/list?n=1');
+export const isTrial = ({ url }: Pick<RecordedRequest, 'url'>): boolean =>
+  isTagsTrial({ url }) || url.endsWith(`/manifests/sha256:${'0'.repeat(64)}`);
+
+const isTagsTrial = ({ url }: Pick<RecordedRequest, 'url'>): boolean => url.endsWith('/tags/list?n=1');
 
 export async function startAccountRegistry(
   accounts: Record<string, Account>,
@@ -94,7 +97,7 @@ export async function startAccountRegistry(
     accounts,
     exchanges,
     fault,
-    trials: () => registry.requests.filter(isTrial).map(accountOf),
+    trials: () => registry.requests.filter(isTagsTrial).map(accountOf),
     close,
     [Symbol.asyncDispose]: close,
   };

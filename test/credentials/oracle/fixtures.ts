@@ -10,6 +10,10 @@ import { type OracleCloud, type OracleCloudOptions, startOracleCloud } from '../
 
 export const secretId = 'ocid1.vaultsecret.oc1.eu-frankfurt-1.aaaasecret';
 
+/** Of an answer that would write over the lines of whoever shows it. */
+export const oddBody = { code: 'Evil\u202e\u001b[2J', message: 'Evil\u202e\u0085\u2028\n'.repeat(1000) };
+export const plainMessage = /^(?!.*Evil)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,300}$/u;
+
 export const patience = (): AbortSignal => AbortSignal.timeout(20_000);
 
 const said: string[] = [];

@@ -1,6 +1,6 @@
 import { Realm } from 'oci-common';
 import { describe, expect, test } from 'vitest';
-import { isOracleRegistry } from '../../../credentials/oracle/hosts.ts';
+import { isOracleRegistry, registryOrigin } from '../../../credentials/oracle/hosts.ts';
 import { realmDomains } from '../../../credentials/oracle/realms.ts';
 
 describe('isOracleRegistry', () => {
@@ -65,12 +65,27 @@ describe('isOracleRegistry', () => {
     ['eviloraclecloud99.com', ['oraclecloud99.com'], false],
     ['oraclecloud99.com.evil.com', ['oraclecloud99.com'], false],
     ['127.0.0.1:5000', ['127.0.0.1:5000'], true],
-    ['127.0.0.1:5000', ['127.0.0.1'], true],
+    ['127.0.0.1:5000', ['127.0.0.1'], false],
+    ['ocir.dedicated.example:443', ['dedicated.example'], true],
+    ['ocir.dedicated.example', ['dedicated.example:443'], true],
+    ['anybodys-vm.dedicated.example:8443', ['dedicated.example'], false],
+    ['ocir.dedicated.example:8443', ['dedicated.example:8443'], true],
+    ['ocir.dedicated.example', ['dedicated.example:8443'], false],
     ['127.0.0.1:5001', ['127.0.0.1:5000'], false],
     ['anything.com', [''], false],
     ['anything.com', ['.com', '*'], false],
   ])('%s with further domains %j: %s', (host, domains, expected) => {
     expect(isOracleRegistry(host, domains)).toBe(expected);
+  });
+
+  test.each([
+    ['fra.ocir.io', 'https'],
+    ['OCIR.eu-frankfurt-1.oci.oraclecloud.com:443', 'https'],
+    ['127.0.0.1:5000', 'http'],
+    ['fra.ocir.io:5000', 'http'],
+  ])('%s is asked by %s where the setting is http', (host, protocol) => {
+    expect(registryOrigin(host, 'http')).toBe(`${protocol}://${host}`);
+    expect(registryOrigin(host)).toBe(`https://${host}`);
   });
 
   test("the realms known here are the SDK's", () => {

@@ -7,6 +7,8 @@ import { failureOf, folder, keepConsole, open, patience, secretId, start } from 
 
 keepConsole();
 
+const minute = 60_000;
+
 describe('the instance principal', () => {
   test('federates the certificate that the metadata service gives, and says whose session it is', async () => {
     const cloud = await start();
@@ -59,14 +61,17 @@ describe('the instance principal', () => {
 
   test('a session that a service refuses is replaced once', async () => {
     const cloud = await start();
-    const oracle = open(cloud);
+    let now = Date.now();
+    const oracle = open(cloud, { now: () => now });
     await oracle.identity(patience());
     cloud.revokeSessions();
+    now += minute;
     const { token } = await oracle.registryToken(cloud.registryHost, patience());
     expect(cloud.isValidToken(token)).toBe(true);
     expect(cloud.federation.requests.length).toBe(2);
 
     cloud.registryService.misbehave({ kind: 'answer', status: 401, body: { code: 'NotAuthenticated' } });
+    now += minute;
     const error = await failureOf(cloud, oracle.registryToken(cloud.registryHost, patience()));
     expect(error).toMatchObject({ step: 'token', code: 'Denied', isRetryable: false });
     expect(cloud.federation.requests.length).toBe(3);
@@ -172,9 +177,12 @@ describe('the resource principal', () => {
   test('a token that was replaced in its file is read after a 401', async () => {
     const cloud = await start();
     const path = await folder();
-    const oracle = open(cloud, { auth: 'resource', environment: await cloud.resourceEnvironment(path) });
+    let now = Date.now();
+    const environment = await cloud.resourceEnvironment(path);
+    const oracle = open(cloud, { auth: 'resource', environment, now: () => now });
     await oracle.identity(patience());
     cloud.revokeSessions();
+    now += minute;
     await cloud.resourceEnvironment(path);
     await oracle.registryToken(cloud.registryHost, patience());
   });
@@ -215,9 +223,11 @@ describe('the workload principal', () => {
   test('the service account token is read anew for each session', async () => {
     const cloud = await start();
     const environment = await cloud.workloadEnvironment(await folder());
-    const oracle = open(cloud, { auth: 'workload', environment });
+    let now = Date.now();
+    const oracle = open(cloud, { auth: 'workload', environment, now: () => now });
     await oracle.identity(patience());
     cloud.revokeSessions();
+    now += minute;
     await writeFile(environment['OCI_KUBERNETES_SERVICE_ACCOUNT_TOKEN_PATH'] ?? '', 'another');
     const error = await failureOf(cloud, oracle.registryToken(cloud.registryHost, patience()));
     expect(error).toMatchObject({ step: 'federation', code: 'Denied' });
@@ -332,13 +342,17 @@ describe('auth "auto"', () => {
   test('a principal that is away for a moment does not make us somebody else', async () => {
     const cloud = await start();
     cloud.federation.misbehave({ kind: 'answer', status: 429 });
-    const oracle = open(cloud, { auth: 'auto', configFile: await cloud.userConfig(await folder()) });
+    let now = Date.now();
+    const configFile = await cloud.userConfig(await folder());
+    const oracle = open(cloud, { auth: 'auto', configFile, now: () => now });
     const error = await failureOf(cloud, oracle.identity(patience()));
     expect(error).toMatchObject({ step: 'federation', code: 'Limited', isRetryable: true });
     cloud.federation.behave();
+    now += minute;
     expect((await oracle.identity(patience())).kind).toBe('instance');
     cloud.metadata.misbehave({ kind: 'answer', status: 404 });
     cloud.revokeSessions();
+    now += minute;
     expect(await failureOf(cloud, oracle.registryToken(cloud.registryHost, patience()))).toMatchObject({
       step: 'metadata',
     });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { OracleError } from '../../../credentials/oracle/errors.ts';
+import { fetchRegistryToken } from '../../../credentials/oracle/registry-token.ts';
 import { tokenPath } from '../../support/oracle/registry.ts';
-import { failureOf, keepConsole, open, patience, start } from './fixtures.ts';
+import { failureOf, keepConsole, oddBody, open, patience, plainMessage, start } from './fixtures.ts';
 
 keepConsole();
 
@@ -27,6 +29,8 @@ describe('a token of OCIR', () => {
     ['the answer says nonsense', { expires_in: -5 }, 600, 600],
     ['neither says it', { expires_in: null }, undefined, 60],
     ['the answer says it as text', { expires_in: '90' }, undefined, 90],
+    ['nothing lasts longer than a day', { expires_in: 1e300 }, undefined, 86_400],
+    ['nor where the JWT says so too', { expires_in: '1e308' }, 1e300, 86_400],
   ])('of expiries the sooner counts: %s', async (_, extraFields, jwtSeconds, expected) => {
     const cloud = await start();
     const now = Math.floor(Date.now() / 1000) * 1000;
@@ -54,6 +58,33 @@ describe('a token of OCIR', () => {
     const error = await failureOf(cloud, open(cloud).registryToken(cloud.registryHost, patience()));
     expect(error).toMatchObject({ step: 'token', code, isRetryable: false });
     expect(error.message).toMatch(words);
+  });
+
+  test.each([400, 401, 403, 404])(
+    'an answer %i with odd characters is told of in short and in plain ones',
+    async (status) => {
+      const cloud = await start();
+      cloud.registryService.misbehave({ kind: 'answer', status, body: oddBody });
+      const { message } = await failureOf(cloud, open(cloud).registryToken(cloud.registryHost, patience()));
+      expect(message).toMatch(plainMessage);
+    },
+  );
+
+  test.each([
+    ['fra.ocir.io', 'https://fra.ocir.io'],
+    ['FRA.OCIR.IO:443', 'https://fra.ocir.io'],
+    ['ocir.eu-frankfurt-1.oci.oraclecloud.com', 'https://ocir.eu-frankfurt-1.oci.oraclecloud.com'],
+    ['ocir.dedicated.example', 'http://ocir.dedicated.example'],
+  ])('protocol http is for others than Oracle’s own hosts: %s', async (host, origin) => {
+    const asked: string[] = [];
+    const settings = { auth: 'instance', environment: {}, registryProtocol: 'http' } as const;
+    const failure = new OracleError('token', 'Denied', 'x');
+    const ask = async ({ url }: { readonly url: URL }) => {
+      asked.push(url.origin);
+      throw failure;
+    };
+    await expect(fetchRegistryToken(host, { settings, ask, now: Date.now }, patience())).rejects.toBe(failure);
+    expect(asked).toEqual([origin]);
   });
 
   test.each([

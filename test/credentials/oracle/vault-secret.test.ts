@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { vaultEndpoint } from '../../../credentials/oracle/vault-secret.ts';
-import { failureOf, keepConsole, open, patience, secretId, start } from './fixtures.ts';
+import { failureOf, keepConsole, oddBody, open, patience, plainMessage, secretId, start } from './fixtures.ts';
 
 const printed = keepConsole();
 const login = { username: 'container-instance-user', password: 'vault-password-canary' };
@@ -42,6 +42,16 @@ describe('a secret of the vault', () => {
     expect(cloud.vaultService.requests.length).toBe(1);
   });
 
+  test.each([400, 401, 403, 404])(
+    'that answers %i with odd characters is told of in short and in plain ones',
+    async (status) => {
+      const cloud = await start();
+      cloud.vaultService.misbehave({ kind: 'answer', status, body: oddBody });
+      const { message } = await failureOf(cloud, open(cloud).vaultSecret(secretId, patience()));
+      expect(message).toMatch(plainMessage);
+    },
+  );
+
   test.each([429, 409, 500, 503])('is asked for again after %i', async (status) => {
     const cloud = await start();
     cloud.putLogin(secretId, login);
@@ -53,9 +63,11 @@ describe('a secret of the vault', () => {
   test('is asked for with a new session after 401', async () => {
     const cloud = await start();
     cloud.putLogin(secretId, login);
-    const oracle = open(cloud);
+    let now = Date.now();
+    const oracle = open(cloud, { now: () => now });
     await oracle.vaultSecret(secretId, patience());
     cloud.revokeSessions();
+    now += 60_000;
     expect(await oracle.vaultSecret(secretId, patience())).toMatchObject(login);
     expect(cloud.federation.requests.length).toBe(2);
   });
