@@ -162,7 +162,8 @@ export class ConnectorProber implements Disposable {
     const outcome = await probeCandidates(question, { signal, timeoutMs });
     this.#report(key, 'authentication', outcome);
     const authentication = outcome.ok ? verdictOf('True', outcome.reason, outcome.message) : failed(outcome);
-    return { verdicts: { liveness: alive, authentication }, failure: outcome.ok ? undefined : outcome };
+    const verdicts = { liveness: alive, authentication, detail: outcome.detail };
+    return { verdicts, failure: outcome.ok ? undefined : outcome };
   }
 
   #keep(key: string, probed: Probed, { verdicts, failure }: Probing): void {
@@ -196,7 +197,9 @@ const wasWell = (verdicts: ProbeVerdicts | undefined): boolean =>
 function stableVerdicts(previous: ProbeVerdicts | undefined, next: ProbeVerdicts): ProbeVerdicts {
   if (previous === undefined) return next;
   const isSame =
-    isSameVerdict(previous.liveness, next.liveness) && isSameVerdict(previous.authentication, next.authentication);
+    isSameVerdict(previous.liveness, next.liveness) &&
+    isSameVerdict(previous.authentication, next.authentication) &&
+    previous.detail === next.detail;
   return isSame ? previous : next;
 }
 

@@ -28,6 +28,8 @@ export interface ProbeVerdicts {
   readonly liveness: Verdict;
   /** Absent where the registry was not there to be authenticated to. */
   readonly authentication: Verdict | undefined;
+  /** Which of several credentials works, and which does not. */
+  readonly detail?: string | undefined;
 }
 
 /** What is known of a connector, for its status. */

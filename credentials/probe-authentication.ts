@@ -29,7 +29,8 @@ export interface Authenticated {
   readonly message: string;
 }
 
-export type AuthenticationOutcome = Authenticated | ProbeFailure<AuthenticationReason>;
+/** `detail` differs where the same is to be said in other words: which of several credentials works. */
+export type AuthenticationOutcome = (Authenticated | ProbeFailure<AuthenticationReason>) & { readonly detail?: string };
 
 export interface AuthenticationQuestion {
   readonly transport: RegistryTransport;

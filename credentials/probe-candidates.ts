@@ -38,12 +38,13 @@ export async function probeCandidates(
   const failed = found.filter(({ outcome }) => !outcome.ok);
   const more = candidates.length > probedMax ? [`${candidates.length - probedMax} more are not probed`] : [];
   const told = [...failed.map(({ label, outcome }) => labelled(label, outcome.message)), ...more].join(' | ');
+  const detail = found.map(({ label, outcome }) => `${label} ${outcome.reason}`).join(', ');
   const worked = found.find(({ outcome }) => outcome.ok);
   if (worked !== undefined) {
     const message = labelled(worked.label, worked.outcome.message);
-    return { ...worked.outcome, message: told === '' ? message : `${message} | ${told}` } as AuthenticationOutcome;
+    return { ...worked.outcome, detail, message: told === '' ? message : `${message} | ${told}` };
   }
-  return { ...(failed[0]?.outcome as ProbeFailure<AuthenticationReason>), message: told };
+  return { ...(failed[0]?.outcome as ProbeFailure<AuthenticationReason>), detail, message: told };
 }
 
 const labelled = (label: string, message: string): string =>

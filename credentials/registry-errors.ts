@@ -12,7 +12,7 @@ const saidLengthMax = 300;
 export function whatRegistrySaid(body: string, credential: Credential | undefined, authorization?: string): string {
   const sentences = readErrors(body).map((entry) => entry.filter((part) => part !== '').join(': '));
   const said = [...new Set(sentences)].filter((sentence) => sentence !== '').join('; ');
-  const printable = redact(said, credential, authorization).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ');
+  const printable = redact(said, credential, authorization).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
   return printable.length > saidLengthMax ? `${printable.slice(0, saidLengthMax)}…` : printable;
 }
 

@@ -45,12 +45,12 @@ export class PrincipalChoice {
     const tried: string[] = [];
     for (const kind of order) {
       const principal = principals[kind](this.#surroundings);
-      const absence = await principal.absence(signal);
-      if (absence !== undefined) {
-        tried.push(`${kind}: ${absence}`);
-        continue;
-      }
       try {
+        const absence = await principal.absence(signal);
+        if (absence !== undefined) {
+          tried.push(`${kind}: ${absence}`);
+          continue;
+        }
         const session = await principal.openSession(signal);
         this.#chosen = principal;
         return session;

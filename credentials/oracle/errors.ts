@@ -21,6 +21,8 @@ export type OracleErrorCode =
 export interface OracleErrorOptions extends ErrorOptions {
   /** When it may be asked again, where the other side says so. */
   readonly retryAfterMs?: number | undefined;
+  /** The other side is there, and said so itself. */
+  readonly isAnswered?: boolean;
 }
 
 /** The message names the step and says what to do; it holds no credential. */
@@ -28,6 +30,7 @@ export class OracleError extends Error {
   readonly step: OracleStep;
   readonly code: OracleErrorCode;
   readonly retryAfterMs: number | undefined;
+  readonly isAnswered: boolean;
 
   constructor(step: OracleStep, code: OracleErrorCode, message: string, options: OracleErrorOptions = {}) {
     super(`${step}: ${message}`, options);
@@ -35,6 +38,7 @@ export class OracleError extends Error {
     this.step = step;
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.isAnswered = options.isAnswered ?? false;
   }
 
   /** Whether the same question may be answered otherwise a little later. */

@@ -13,7 +13,9 @@ export const instancePrincipal = (surroundings: Surroundings): Principal => ({
       await readRegion(surroundings, signal);
       return undefined;
     } catch (error) {
-      if (error instanceof OracleError) return error.message;
+      // A service that is there and does not serve us now is no reason to be somebody else.
+      const isThere = error instanceof OracleError && error.isRetryable && error.isAnswered;
+      if (error instanceof OracleError && !isThere) return error.message;
       throw error;
     }
   },

@@ -29,7 +29,7 @@ export function refusal(reply: Reply, { step, whom, now, advice = {}, notFound }
   const said = `${whom} answered ${status}${name === undefined ? '' : ` ${name}`}`;
   const parts = [said, skew ?? advice[status]].filter((part) => part !== undefined);
   const code = status === 404 && notFound !== undefined ? notFound : codeOf(status);
-  const options = { retryAfterMs: retryAfterMs(reply.headers['retry-after'], now()) };
+  const options = { retryAfterMs: retryAfterMs(reply.headers['retry-after'], now()), isAnswered: true };
   return new OracleError(step, code, parts.join(': '), options);
 }
 

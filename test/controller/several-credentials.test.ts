@@ -202,6 +202,17 @@ describe('AuthReady of several credentials', () => {
     expect(verdict?.message).not.toContain(canary);
   });
 
+  test('says so when another one of them works than before', async () => {
+    const { accounts, probed, again } = await open({ one: account(), two: account() }, (at) => ({
+      imagePullSecrets: [basicEntry(at, 'one', canary), basicEntry(at, 'two', canary)],
+    }));
+    expect((await probed())?.message).toMatch(/^spec\.imagePullSecrets\[0\]: [^|]*$/);
+    delete accounts['one'];
+    expect((await again(intervalMs * 1.1))?.message).toMatch(
+      /^spec\.imagePullSecrets\[1\]: .* \| spec\.imagePullSecrets\[0\]: /,
+    );
+  });
+
   test('is False where none works, and names all', async () => {
     const { probed } = await open({}, (at) => ({
       imagePullSecrets: [basicEntry(at, 'no', canary), basicEntry(at, 'one', canary)],

@@ -366,4 +366,17 @@ describe('auth "auto"', () => {
     }
     expect(cloud.metadata.requests).toEqual([]);
   });
+
+  test.each([429, 503])('a metadata service that answers %d is no reason to be somebody else', async (status) => {
+    const cloud = await start();
+    const configFile = await cloud.userConfig(await folder());
+    cloud.metadata.misbehave({ kind: 'answer', status, body: '{}' });
+    let now = Date.now();
+    const oracle = open(cloud, { auth: 'auto', configFile, now: () => now });
+    const error = await failureOf(cloud, oracle.identity(patience()));
+    expect(error).toMatchObject({ step: 'metadata', isRetryable: true });
+    cloud.metadata.behave();
+    now += minute;
+    expect((await oracle.identity(patience())).kind).toBe('instance');
+  });
 });
