@@ -2,14 +2,13 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { isNamespaceName } from '../connectors/address.ts';
 import { defaultSharedNamespace } from '../connectors/catalogue.ts';
-import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type ProxySettings, readProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
 import type { AgentlessNodes } from '../webhook/pod.ts';
 import { certificateName, drainSeconds, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
-import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
 /** All that `controller` is told, read once and frozen. */

@@ -10,6 +10,7 @@ import type { ProviderRequest } from '../kubelet/request.ts';
 import type { Answer } from '../kubelet/response.ts';
 import type { PrincipalSettings, ProviderSettings } from '../kubelet/settings.ts';
 import { takeTurn } from '../kubelet/turn.ts';
+import { readProxySettings } from '../platform/environment-proxy.ts';
 import { RegistryTransport } from '../platform/transport.ts';
 
 export interface Surroundings {
@@ -66,7 +67,7 @@ export async function answerAnew(
   const tryLogin: AnswerDependencies['tryPull'] = ({ registry, repository }, { username, password }, trialSignal) => {
     const transport = new RegistryTransport({
       origin: originOf(registry, principal),
-      proxies: proxiesOf(environment),
+      proxies: readProxySettings(environment),
       timeouts: { connectMs: part(connectShare), headersMs: part(stepShare) },
     });
     transports.push(transport);
@@ -102,10 +103,4 @@ function countWaits(now: () => number): { takeTurn: LoginsOptions['takeTurn']; w
 
 function originOf(registry: string, { registryProtocol }: PrincipalSettings): string {
   return isDockerHub(registry) ? 'https://registry-1.docker.io' : `${registryProtocol}://${registry}`;
-}
-
-/** The usual names in either case; the lower-case one wins, as with curl and Go. */
-function proxiesOf(environment: Surroundings['environment']) {
-  const read = (name: string): string | undefined => environment[name.toLowerCase()] || environment[name] || undefined;
-  return { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };
 }

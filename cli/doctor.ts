@@ -5,12 +5,12 @@ import { registryOrigin } from '../credentials/oracle/hosts.ts';
 import { type OpenedOracle, type OracleIdentity, openOracle } from '../credentials/oracle/open.ts';
 import { firstRealmDomain } from '../credentials/oracle/realms.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
+import { readProxySettings } from '../platform/environment-proxy.ts';
 import { printable } from '../platform/printable.ts';
 import { RegistryTransport } from '../platform/transport.ts';
 import { adviceFor, pullPolicy, vaultPolicy } from './doctor-advice.ts';
 import { type DoctorSettings, readDoctorSettings } from './doctor-settings.ts';
 import type { Output } from './output.ts';
-import { readProxySettings } from './standalone-settings.ts';
 
 const patienceMs = 60_000;
 /** Users who log in to OCIR with a token are all called so. */

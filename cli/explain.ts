@@ -13,7 +13,7 @@ import { originOf } from '../credentials/grant-origin.ts';
 import { LocalGrants } from '../credentials/local-grants.ts';
 import { whatRegistrySaidTo } from '../credentials/registry-errors.ts';
 import { RegistryTransports } from '../credentials/registry-transports.ts';
-import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type ProxySettings, readProxySettings } from '../platform/environment-proxy.ts';
 import { createLogger } from '../platform/logger.ts';
 import { connectorAnnotation } from '../webhook/annotations.ts';
 import { type Decision, type ImageDecision, isProxied } from '../webhook/decision.ts';
@@ -23,7 +23,6 @@ import { imageHost } from './image-host.ts';
 import { openOracleCredentials } from './oracle-credentials.ts';
 import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
 import type { Output } from './output.ts';
-import { readProxySettings } from './standalone-settings.ts';
 import { UsageError } from './usage-error.ts';
 
 const flags = z.object({ manifests, namespace, imageHost, ...oracleFlags });

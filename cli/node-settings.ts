@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type ProxySettings, readProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
 import { drainSeconds, readFlags } from './flags.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { defaultSocket } from './probe.ts';
-import { readProxySettings } from './standalone-settings.ts';
 
 /** All that `node` is told, read once and frozen. */
 export interface NodeSettings {

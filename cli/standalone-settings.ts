@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ProxySettings } from '../platform/environment-proxy.ts';
+import { type ProxySettings, readProxySettings } from '../platform/environment-proxy.ts';
 import { type LogLevel, logLevels } from '../platform/logger.ts';
 import { certificateName, drainSeconds, manifests, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
@@ -99,10 +99,4 @@ function forbidStrangers(option: string, address: ListenAddress): void {
     `--callers none lets everybody pull and push who reaches ${option} ${formatListenAddress(address)}: ` +
       'listen on 127.0.0.1 or ::1, or name a file of callers',
   );
-}
-
-/** The usual names in either case; the lower-case one wins, as with curl and Go. */
-export function readProxySettings(environment: NodeJS.ProcessEnv): ProxySettings {
-  const read = (name: string): string | undefined => environment[name.toLowerCase()] || environment[name] || undefined;
-  return { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };
 }

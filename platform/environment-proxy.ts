@@ -1,12 +1,18 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { zoneOf } from './network-zone.ts';
 
-/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY as a command read them; absent where unset. */
+/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY; absent where unset. */
 export interface ProxySettings {
   readonly httpProxy?: string | undefined;
   readonly httpsProxy?: string | undefined;
   /** Comma separated: `host`, `.suffix`, `*.suffix`, `host:port`, address, CIDR range, or `*`. */
   readonly noProxy?: string | undefined;
+}
+
+/** The usual names in either case; the lower-case one wins, as with curl and Go. */
+export function readProxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
+  const read = (name: string): string | undefined => environment[name.toLowerCase()] || environment[name] || undefined;
+  return { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };
 }
 
 /**

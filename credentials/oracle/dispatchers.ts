@@ -1,5 +1,10 @@
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
-import { type ProxySettings, proxyAuthorization, proxyFor } from '../../platform/environment-proxy.ts';
+import {
+  type ProxySettings,
+  proxyAuthorization,
+  proxyFor,
+  readProxySettings,
+} from '../../platform/environment-proxy.ts';
 import { OracleError } from './errors.ts';
 
 export interface DispatchersOptions {
@@ -16,9 +21,7 @@ export class Dispatchers {
   readonly #byProxy = new Map<string, ProxyAgent>();
 
   constructor({ environment, connectTimeoutMs }: DispatchersOptions) {
-    // The usual names in either case; the lower-case one wins, as with curl and Go.
-    const read = (name: string) => environment[name.toLowerCase()] || environment[name] || undefined;
-    this.#proxies = { httpProxy: read('HTTP_PROXY'), httpsProxy: read('HTTPS_PROXY'), noProxy: read('NO_PROXY') };
+    this.#proxies = readProxySettings(environment);
     this.#connect = { timeout: connectTimeoutMs };
     this.direct = new Agent({ connect: this.#connect });
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { proxyFor } from '../../platform/environment-proxy.ts';
+import { proxyFor, readProxySettings } from '../../platform/environment-proxy.ts';
 import { arbitraryText } from './arbitrary-text.ts';
 
 const settings = { httpProxy: 'http://plain.proxy:3128', httpsProxy: 'http://tls.proxy:3128' };
@@ -45,6 +45,17 @@ test.each([
   '[::ffff:127.0.0.1]',
 ])('loopback is never proxied: %s', (host) => {
   expect(proxyOf(`https://${host}`)).toBeUndefined();
+});
+
+describe('the environment', () => {
+  test.each([
+    ['as they are documented', { HTTP_PROXY: 'a', HTTPS_PROXY: 'b', NO_PROXY: 'c' }, ['a', 'b', 'c']],
+    ['in lower case first', { http_proxy: 'a', HTTP_PROXY: 'b' }, ['a', undefined, undefined]],
+    ['where they are not empty', { https_proxy: '', HTTPS_PROXY: 'b', NO_PROXY: '' }, [undefined, 'b', undefined]],
+  ])('is read by its names %s', (_what, environment, expected) => {
+    const { httpProxy, httpsProxy, noProxy } = readProxySettings(environment);
+    expect([httpProxy, httpsProxy, noProxy]).toEqual(expected);
+  });
 });
 
 describe('NO_PROXY', () => {
