@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { isJsonObject } from '../platform/json.ts';
 import { type FieldPath, formatField } from './manifest.ts';
 import {
   type Connector,
@@ -48,7 +49,7 @@ interface DocumentSchema<T> {
 }
 
 function read<T>(schema: DocumentSchema<T>, kind: string, object: unknown): ReadDocument<T> {
-  if (!isRecord(object)) return refuse([], 'not an object');
+  if (!isJsonObject(object)) return refuse([], 'not an object');
   // Items of a list come without them from the API server where their kind is built in.
   const typed = { apiVersion: schema.shape.apiVersion.value, kind, ...object };
   const first = schema.safeParse(typed);
@@ -82,7 +83,7 @@ function without(object: unknown, fields: readonly FieldPath[]): unknown {
         );
   };
   if (Array.isArray(object)) return object.map((item, at) => copyOf(item, String(at)));
-  if (!isRecord(object)) return object;
+  if (!isJsonObject(object)) return object;
   const kept = Object.entries(object).filter(([key]) => !drop.has(key));
   return Object.fromEntries(kept.map(([key, value]) => [key, copyOf(value, key)]));
 }
@@ -99,6 +100,3 @@ const refuse = (field: FieldPath, message: string): { ok: false; problem: Docume
   ok: false,
   problem: { reason: 'SpecInvalid', message, field },
 });
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

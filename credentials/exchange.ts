@@ -1,4 +1,5 @@
 import { ProxyError } from '../platform/errors.ts';
+import { type JsonObject, parseJsonObject } from '../platform/json.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Answer, ask, headerOf, retryAfterOf } from './ask.ts';
@@ -150,8 +151,8 @@ function refusal(answer: Answer, realm: URL, request: TokenRequest): ProxyError 
 }
 
 function readToken(answer: Answer, realm: URL, startedAt: number): RegistryToken {
-  const body = parseObject(answer.text);
-  const token = [body?.token, body?.access_token].find((value) => typeof value === 'string' && value !== '');
+  const body = parseJsonObject(answer.text);
+  const token = [body?.['token'], body?.['access_token']].find((value) => typeof value === 'string' && value !== '');
   // A line break in it would let the token server write headers of its own into our requests.
   if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
     throw new ProxyError('UPSTREAM_PROTOCOL', `the token server ${realm.host} answered 200 without a token`);
@@ -159,24 +160,15 @@ function readToken(answer: Answer, realm: URL, startedAt: number): RegistryToken
   return { token, expiresAt: expiryOf(body ?? {}, startedAt) };
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * `issued_at` plus `expires_in`. Counted from our request where `issued_at` is missing, lies after it, or would make a
  * token that has just been issued an expired one: then the server's clock is not ours.
  */
-function expiryOf(body: Record<string, unknown>, startedAt: number): number {
-  const seconds = Number(body.expires_in);
-  const isStated = body.expires_in !== undefined && Number.isFinite(seconds) && seconds > 0;
+function expiryOf(body: JsonObject, startedAt: number): number {
+  const seconds = Number(body['expires_in']);
+  const isStated = body['expires_in'] !== undefined && Number.isFinite(seconds) && seconds > 0;
   const lifeMs = Math.min(isStated ? seconds * 1000 : defaultLifeMs, longestLifeMs);
-  const issuedAt = typeof body.issued_at === 'string' ? Date.parse(body.issued_at) : Number.NaN;
+  const issuedAt = typeof body['issued_at'] === 'string' ? Date.parse(body['issued_at']) : Number.NaN;
   const isPlausible = issuedAt <= startedAt && issuedAt + lifeMs > startedAt;
   return (isPlausible ? issuedAt : startedAt) + lifeMs;
 }

@@ -1,5 +1,5 @@
 import { type ImageReference, parseImageReference, repositoryOf } from '../connectors/image-reference.ts';
-import { parseJson } from '../platform/json.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../platform/json.ts';
 import { printable } from '../platform/printable.ts';
 
 const group = 'credentialprovider.kubelet.k8s.io';
@@ -38,10 +38,7 @@ export function parseRequest(input: Uint8Array): ParsedRequest {
   }
   const value = parseJson(text);
   if (value === undefined) return refuse('standard input is not one JSON object and nothing else');
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return refuse('standard input is JSON, but no object');
-  }
-  return readRequest(value);
+  return isJsonObject(value) ? readRequest(value) : refuse('standard input is JSON, but no object');
 }
 
 function textOf(input: Uint8Array): string | undefined {
@@ -52,8 +49,8 @@ function textOf(input: Uint8Array): string | undefined {
   }
 }
 
-function readRequest(value: object): ParsedRequest {
-  const { apiVersion, kind, image, serviceAccountToken = '' } = value as Readonly<Record<string, unknown>>;
+function readRequest(value: JsonObject): ParsedRequest {
+  const { apiVersion, kind, image, serviceAccountToken = '' } = value;
   const known = apiVersions.find((version) => version === apiVersion);
   if (known === undefined) {
     return refuse(`apiVersion is ${shown(apiVersion)}, and this answers ${apiVersions.join(', ')}`);

@@ -1,12 +1,13 @@
+import { isJsonObject, type JsonObject } from '../platform/json.ts';
+
 /**
  * Reading of raw JSON. The pod is never decoded into a type: what we do not know has to come out as it went in, and
  * nothing odd in it may throw.
  */
 
-export type RawObject = Readonly<Record<string, unknown>>;
+export type RawObject = JsonObject;
 
-export const isObject = (value: unknown): value is RawObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isObject = isJsonObject;
 
 /** A field that is absent or null, as the Kubernetes API reads it. */
 const isUnset = (value: unknown): boolean => value === undefined || value === null;

@@ -1,4 +1,4 @@
-import { parseJson } from '../../platform/json.ts';
+import { parseJsonObject } from '../../platform/json.ts';
 import { OracleError } from './errors.ts';
 import { inStep } from './in-step.ts';
 import { firstRealmDomain } from './realms.ts';
@@ -69,8 +69,7 @@ export function readIdentity(surroundings: Surroundings, signal: AbortSignal): P
 export async function readInstance(surroundings: Surroundings, signal: AbortSignal): Promise<InstanceFacts> {
   const region = await readRegion(surroundings, signal);
   return inMetadataStep(surroundings, signal, async (within) => {
-    const body = parseJson(await read(surroundings, 'instance/', within));
-    const { id, tenantId } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+    const { id, tenantId } = parseJsonObject(await read(surroundings, 'instance/', within)) ?? {};
     const ocid = (value: unknown): string | undefined =>
       typeof value === 'string' && /^ocid1\.[A-Za-z0-9._-]{1,250}$/.test(value) ? value : undefined;
     return { ...region, instanceId: ocid(id), tenancyId: ocid(tenantId) };
@@ -113,9 +112,7 @@ const hostName = /^(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{2,63}$/;
 
 /** Both end up in the host that is asked to federate, so that they must look like parts of one. */
 function regionOfInfo(text: string): InstanceRegion | undefined {
-  const body = parseJson(text);
-  if (typeof body !== 'object' || body === null) return undefined;
-  const { regionIdentifier, realmDomainComponent } = body as Record<string, unknown>;
+  const { regionIdentifier, realmDomainComponent } = parseJsonObject(text) ?? {};
   if (typeof regionIdentifier !== 'string' || typeof realmDomainComponent !== 'string') return undefined;
   const found = { regionId: regionIdentifier.toLowerCase(), realmDomain: realmDomainComponent.toLowerCase() };
   return hostLabel.test(found.regionId) && hostName.test(found.realmDomain) ? found : undefined;

@@ -1,4 +1,4 @@
-import { parseJson } from '../../platform/json.ts';
+import { parseJsonObject } from '../../platform/json.ts';
 import { retryAfterMs } from '../../platform/retry-after.ts';
 import { OracleError, type OracleErrorCode, type OracleStep } from './errors.ts';
 import type { Reply } from './send.ts';
@@ -42,8 +42,7 @@ function codeOf(status: number): OracleErrorCode {
 
 /** `NotAuthenticated`, `TooManyRequests`, …: letters only, so that it can hold nothing of ours. */
 function serviceCode(text: string): string | undefined {
-  const body = parseJson(text);
-  const code = typeof body === 'object' && body !== null && 'code' in body ? body.code : undefined;
+  const { code } = parseJsonObject(text) ?? {};
   return typeof code === 'string' && /^[A-Za-z]{1,40}$/.test(code) ? code : undefined;
 }
 

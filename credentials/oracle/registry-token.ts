@@ -1,4 +1,4 @@
-import { parseJson } from '../../platform/json.ts';
+import { parseJsonObject } from '../../platform/json.ts';
 import { readJwt } from '../../platform/jwt.ts';
 import { OracleError } from './errors.ts';
 import { registryOrigin } from './hosts.ts';
@@ -56,8 +56,7 @@ function tokenUrl(host: string, { registryProtocol, registryTokenPath = defaultP
 }
 
 function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLogin {
-  const body = parseJson(text);
-  const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  const fields = parseJsonObject(text) ?? {};
   const token = [fields['token'], fields['access_token']].find((value) => typeof value === 'string' && value !== '');
   // A line break in it would write headers into the requests of whoever uses it.
   if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {

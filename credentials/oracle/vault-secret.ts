@@ -1,4 +1,4 @@
-import { parseJson } from '../../platform/json.ts';
+import { parseJsonObject } from '../../platform/json.ts';
 import { OracleError } from './errors.ts';
 import { regionByName } from './metadata.ts';
 import type { OracleSettings, VaultLogin } from './oracle.ts';
@@ -100,11 +100,9 @@ function readLogin(bundle: SecretBundle): VaultLogin {
   if (details.contentType !== 'BASE64') throw malformed('contentType is not BASE64');
   const text = decode(details.content);
   if (text.trim() === '') throw malformed('content is empty');
-  const value = parseJson(text);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw malformed('content is no JSON object with username and password');
-  }
-  const { username, password } = value as Record<string, unknown>;
+  const fields = parseJsonObject(text);
+  if (fields === undefined) throw malformed('content is no JSON object with username and password');
+  const { username, password } = fields;
   const version = bundle.versionNumber;
   return {
     username: fieldOf('username', username),

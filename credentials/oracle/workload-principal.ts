@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { Agent } from 'undici';
-import { parseJson } from '../../platform/json.ts';
+import { parseJsonObject } from '../../platform/json.ts';
 import { OracleError } from './errors.ts';
 import { readFileOf } from './file.ts';
 import { inStep } from './in-step.ts';
@@ -98,8 +98,7 @@ function readSession(
     throw refusal(reply, { step: 'federation', whom, now, advice });
   }
   const text = Buffer.from(reply.text.trim().replace(/^"|"$/g, ''), 'base64').toString('utf8');
-  const body = parseJson(text);
-  const token = typeof body === 'object' && body !== null && 'token' in body ? body.token : undefined;
+  const { token } = parseJsonObject(text) ?? {};
   const session = typeof token === 'string' ? tokenSession(token, privateKey) : undefined;
   if (session === undefined) {
     throw new OracleError('federation', 'Protocol', `${whom} answered 200 without a session token`);

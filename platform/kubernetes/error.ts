@@ -1,3 +1,5 @@
+import { parseJsonObject } from '../json.ts';
+
 /** What the API server says of a failure (`metav1.Status`), as far as it is used here. */
 export interface Status {
   readonly code?: number;
@@ -68,12 +70,8 @@ const reasons: ReadonlyMap<number, string> = new Map([
 ]);
 
 function readStatus(body: string): Status | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === 'object' && value !== null && 'message' in value ? (value as Status) : undefined;
-  } catch {
-    return undefined;
-  }
+  const status = parseJsonObject(body);
+  return status !== undefined && 'message' in status ? (status as Status) : undefined;
 }
 
 /** The API server sends seconds only. */
