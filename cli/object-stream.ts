@@ -1,5 +1,5 @@
 import { LineCounter, type Document as YamlDocument } from 'yaml';
-import { formatProblem } from '../connectors/manifest.ts';
+import { formatProblem } from '../connectors/field-problem.ts';
 import { faultsOf, parseYamlStream } from '../connectors/yaml-stream.ts';
 import { isObject, listOf, type RawObject } from '../webhook/raw.ts';
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { isJsonObject } from '../platform/json.ts';
-import { type FieldPath, formatField } from './manifest.ts';
+import { type FieldPath, formatField } from './field-problem.ts';
 import {
   type Connector,
   type ConnectorClass,

@@ -1,4 +1,4 @@
-import type { FieldPath } from './manifest.ts';
+import type { FieldPath } from './field-problem.ts';
 import type { ConnectorClass, Secret } from './schema.ts';
 
 /** Why a connector cannot be used: a reason for machines, a sentence for people. */

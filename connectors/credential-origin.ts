@@ -1,7 +1,7 @@
 import type { ConnectorParts, ConnectorProblem } from './connector-parts.ts';
 import { missingSecret } from './connector-parts.ts';
+import { type FieldPath, formatField } from './field-problem.ts';
 import { basicOf, entryProblem, type ImagePullSecret } from './image-pull-secrets.ts';
-import { type FieldPath, formatField } from './manifest.ts';
 import { isWithinPath, parseRegistryAddress } from './registry-address.ts';
 import type { AuthType, Connector, ConnectorClass, Secret } from './schema.ts';
 

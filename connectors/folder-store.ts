@@ -1,5 +1,5 @@
 import { buildCatalogue, type CatalogueOptions, type ConnectorCatalogue, type ConnectorStore } from './catalogue.ts';
-import { formatProblem, type ManifestProblem } from './manifest.ts';
+import { type FieldProblem, formatProblem } from './field-problem.ts';
 import { type ManifestFile, readManifestFolder, withoutDuplicates } from './manifest-folder.ts';
 
 export interface FolderStoreOptions extends CatalogueOptions {
@@ -12,13 +12,13 @@ export interface FolderStoreOptions extends CatalogueOptions {
 }
 
 export interface ReloadReport {
-  readonly problems: readonly ManifestProblem[];
+  readonly problems: readonly FieldProblem[];
   readonly skipped: readonly string[];
 }
 
 export interface FolderStore extends ConnectorStore, AsyncDisposable {
   /** Problems of the last reading; their files go on with what they held before. */
-  readonly problems: readonly ManifestProblem[];
+  readonly problems: readonly FieldProblem[];
   /** Reads what has changed now, without waiting for the next poll. */
   reload(): Promise<void>;
   close(): Promise<void>;
@@ -26,7 +26,7 @@ export interface FolderStore extends ConnectorStore, AsyncDisposable {
 
 /** The manifests of a folder are wrong at the start, when there is no last good version to go on with. */
 class ManifestError extends Error {
-  constructor(folder: string, problems: readonly ManifestProblem[]) {
+  constructor(folder: string, problems: readonly FieldProblem[]) {
     super(`${folder}: ${problems.length} problem(s)\n${problems.map((p) => `  ${formatProblem(p)}`).join('\n')}`);
     this.name = 'ManifestError';
   }
@@ -47,8 +47,8 @@ class PollingFolderStore implements FolderStore {
   readonly #options: FolderStoreOptions;
   #files: ReadonlyMap<string, ManifestFile> = new Map();
   #catalogue: ConnectorCatalogue = buildCatalogue([]);
-  #problems: readonly ManifestProblem[] = [];
-  #unreadable: ManifestProblem | undefined;
+  #problems: readonly FieldProblem[] = [];
+  #unreadable: FieldProblem | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
   #isOpen = false;
@@ -62,7 +62,7 @@ class PollingFolderStore implements FolderStore {
     return this.#catalogue;
   }
 
-  get problems(): readonly ManifestProblem[] {
+  get problems(): readonly FieldProblem[] {
     return this.#problems;
   }
 
@@ -105,7 +105,7 @@ class PollingFolderStore implements FolderStore {
 
   async #read(): Promise<void> {
     const before = this.#files;
-    let unreadable: ManifestProblem | undefined;
+    let unreadable: FieldProblem | undefined;
     const after = await readManifestFolder(this.#options.folder, before).catch((error: Error) => {
       unreadable = { file: this.#options.folder, line: 1, field: '', message: `cannot be read: ${error.message}` };
       return before;

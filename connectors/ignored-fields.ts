@@ -1,4 +1,4 @@
-import type { FieldPath } from './manifest.ts';
+import type { FieldPath } from './field-problem.ts';
 import { type Connector, type ConnectorClass, secretTypes } from './schema.ts';
 import { parseTunnelHosts, tunnelHostsAnnotation } from './tunnel-hosts.ts';
 

@@ -4,7 +4,8 @@ import { fileSignature } from '../platform/file-signature.ts';
 import { hasCode } from '../platform/system-error.ts';
 import { identityOf, namespaceOf } from './catalogue.ts';
 import { checkConnector } from './connector.ts';
-import { formatField, type LocatedDocument, type ManifestProblem, parseManifests } from './manifest.ts';
+import { type FieldProblem, formatField } from './field-problem.ts';
+import { type LocatedDocument, parseManifests } from './manifest.ts';
 import type { Document } from './schema.ts';
 
 /** A larger file is no manifest; the API server's own limit for an object is 3 MiB. */
@@ -22,7 +23,7 @@ export interface ManifestFile {
   /** Changes when the file does. */
   readonly signature: string;
   readonly documents: readonly PlacedDocument[];
-  readonly problems: readonly ManifestProblem[];
+  readonly problems: readonly FieldProblem[];
   readonly skipped: readonly string[];
 }
 
@@ -51,7 +52,7 @@ async function readManifestFile(
   before: ManifestFile | undefined,
 ): Promise<ManifestFile | undefined> {
   const path = join(folder, name);
-  const bad = (signature: string, problems: readonly ManifestProblem[]): ManifestFile => {
+  const bad = (signature: string, problems: readonly FieldProblem[]): ManifestFile => {
     return { signature, documents: before?.documents ?? [], problems, skipped: before?.skipped ?? [] };
   };
   let signature = '';
@@ -78,7 +79,7 @@ async function readManifestFile(
 
 const place = ({ value, file, lineOf }: LocatedDocument): PlacedDocument => ({ value, file, line: lineOf([]) });
 
-function connectorProblems(document: LocatedDocument): ManifestProblem[] {
+function connectorProblems(document: LocatedDocument): FieldProblem[] {
   const { value, file } = document;
   if (value.kind !== 'Connector') return [];
   return checkConnector(value, namespaceOf(value)).map(({ field, message }) => {
@@ -89,10 +90,10 @@ function connectorProblems(document: LocatedDocument): ManifestProblem[] {
 /** Leaves the first of documents with one identity, and names the others as problems. */
 export function withoutDuplicates(documents: readonly PlacedDocument[]): {
   readonly documents: readonly PlacedDocument[];
-  readonly problems: readonly ManifestProblem[];
+  readonly problems: readonly FieldProblem[];
 } {
   const first = new Map<string, PlacedDocument>();
-  const problems: ManifestProblem[] = [];
+  const problems: FieldProblem[] = [];
   for (const document of documents) {
     const identity = identityOf(document.value);
     const earlier = first.get(identity);

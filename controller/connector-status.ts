@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { imageAddress, proxyUrl } from '../connectors/address.ts';
 import { templateProblems } from '../connectors/configurations/render.ts';
 import type { ConnectorProblem, ResolvedConnector } from '../connectors/connector.ts';
+import { formatField } from '../connectors/field-problem.ts';
 import { ignoredFields } from '../connectors/ignored-fields.ts';
-import { formatField } from '../connectors/manifest.ts';
 import { callerAudience } from '../connectors/pull-identity.ts';
 import { type Connector, type ConnectorClass, proxyFormOf } from '../connectors/schema.ts';
 import {

@@ -1,6 +1,6 @@
 import type { ConnectorProblem, ResolvedConnector } from '../connectors/connector.ts';
+import { formatField } from '../connectors/field-problem.ts';
 import { isRepository } from '../connectors/image-reference.ts';
-import { formatField } from '../connectors/manifest.ts';
 import { isWithinPath } from '../connectors/registry-address.ts';
 import type { Connector } from '../connectors/schema.ts';
 import type { Finding } from '../connectors/status.ts';

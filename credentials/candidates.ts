@@ -1,7 +1,7 @@
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import type { CredentialOrigin } from '../connectors/credential-origin.ts';
+import { formatField } from '../connectors/field-problem.ts';
 import { isEntryFor, isEntryOf } from '../connectors/image-pull-secrets.ts';
-import { formatField } from '../connectors/manifest.ts';
 import { ProxyError } from '../platform/errors.ts';
 import type { Credential } from './credential.ts';
 import type { OracleCredentials } from './oracle-credentials.ts';

@@ -1,9 +1,8 @@
-import { isMap, isNode, isScalar, isSeq, LineCounter, type Document as YamlDocument } from 'yaml';
 import { z } from 'zod';
+import { type FieldProblem, formatProblem } from '../connectors/field-problem.ts';
 import { entryProblem, imagePullSecretSchema } from '../connectors/image-pull-secrets.ts';
 import { canonicalRegistry } from '../connectors/image-reference.ts';
-import { type FieldPath, formatField, formatProblem } from '../connectors/manifest.ts';
-import { faultsMax, faultsOf, parseYamlStream } from '../connectors/yaml-stream.ts';
+import { locateYaml } from '../connectors/located-yaml.ts';
 import {
   defaultConnectorAddress,
   defaultInvocation,
@@ -125,59 +124,18 @@ function toMs(duration: string): number {
 
 /** Reads a file of YAML, or of JSON, which is YAML too. Nothing that is said of it quotes its values. */
 export function parseConfiguration(text: string, file: string): ReadConfiguration {
-  const lines = new LineCounter();
-  const documents = parseYamlStream(text, lines);
-  const at = (offset: number, field: string, message: string): string =>
-    formatProblem({ file, line: Math.max(1, lines.linePos(offset).line), field, message });
-  const [document, another] = documents;
-  if (another !== undefined) return refuse([at(another.range?.[0] ?? 0, '', 'a second document: there is one')]);
+  const [document, another] = locateYaml(text, file);
+  if (another !== undefined) return refuseFields([another.problemAtStart('a second document: there is one')]);
   if (document === undefined) return { ok: true, settings: toSettings({}, []) };
-  const faults = faultsOf(document);
-  if (faults.length > 0) return refuse(faults.map(({ offset, message }) => at(offset, '', message)));
-  const value = contentOf(document);
-  if (value === undefined) return refuse([at(0, '', 'its aliases make it too large')]);
-  const parsed = schema.safeParse(value ?? {});
-  if (parsed.success) return { ok: true, settings: toSettings(parsed.data, remarksOf(parsed.data)) };
-  const problems = parsed.error.issues.flatMap(problemsOf).slice(0, faultsMax);
-  return refuse(problems.map(({ field, message }) => at(offsetOf(document, field), formatField(field), message)));
+  const read = document.read();
+  if (!read.ok) return refuseFields(read.problems);
+  const parsed = schema.safeParse(read.value ?? {});
+  if (!parsed.success) return refuseFields(document.problemsOf(parsed.error));
+  return { ok: true, settings: toSettings(parsed.data, remarksOf(parsed.data)) };
 }
 
 const refuse = (problems: readonly string[]): ReadConfiguration => ({ ok: false, problems });
-
-/** Undefined for what its aliases make too large; an empty document is null. */
-function contentOf(document: YamlDocument): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch {
-    return undefined;
-  }
-}
-
-interface FieldProblem {
-  readonly field: FieldPath;
-  readonly message: string;
-}
-
-function problemsOf(issue: z.core.$ZodIssue): FieldProblem[] {
-  const field = issue.path.filter((part) => typeof part !== 'symbol');
-  if (issue.code !== 'unrecognized_keys') return [{ field, message: issue.message }];
-  return issue.keys.map((key) => ({ field: [...field, key], message: 'unknown field' }));
-}
-
-/** Where the key of a field stands, or that of its nearest parent which is there. */
-function offsetOf(document: YamlDocument, field: FieldPath): number {
-  let node: unknown = document.contents;
-  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
-  for (const part of field) {
-    const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === part) : undefined;
-    const item = isSeq(node) ? node.items[Number(part)] : undefined;
-    const place = pair?.key ?? item;
-    if (!isNode(place)) break;
-    offset = place.range?.[0] ?? offset;
-    node = pair?.value ?? item;
-  }
-  return offset;
-}
+const refuseFields = (problems: readonly FieldProblem[]): ReadConfiguration => refuse(problems.map(formatProblem));
 
 /** Environment variables of Oracle's provider, and the fields that they are. It reads them where it is given no file. */
 const variables = {

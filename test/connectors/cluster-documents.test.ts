@@ -7,7 +7,7 @@ import {
   readNamespace,
   readSecret,
 } from '../../connectors/cluster-documents.ts';
-import { formatField } from '../../connectors/manifest.ts';
+import { formatField } from '../../connectors/field-problem.ts';
 import { classOf, connectorOf, secretOf, withSecret } from './documents.ts';
 
 /** As the API server answers. */

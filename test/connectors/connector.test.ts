@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { buildCatalogue } from '../../connectors/catalogue.ts';
 import type { ConnectorProblem, ResolvedConnector } from '../../connectors/connector.ts';
 import { secretValue } from '../../connectors/connector-parts.ts';
-import { formatField } from '../../connectors/manifest.ts';
+import { formatField } from '../../connectors/field-problem.ts';
 import type { Document } from '../../connectors/schema.ts';
 import { makeSelfSigned } from '../support/certificate.ts';
 import { classOf, connectorOf, secretOf, withSecret } from './documents.ts';

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { formatProblem } from '../../connectors/field-problem.ts';
 import { type FolderStoreOptions, openFolderStore, type ReloadReport } from '../../connectors/folder-store.ts';
-import { formatProblem } from '../../connectors/manifest.ts';
 
 const manifest = (name: string, address = 'https://harbor.example.com') =>
   JSON.stringify({

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatProblem, parseManifests } from '../../connectors/manifest.ts';
+import { formatProblem } from '../../connectors/field-problem.ts';
+import { parseManifests } from '../../connectors/manifest.ts';
 import { arbitraryText } from '../platform/arbitrary-text.ts';
 
 const problemsOf = (text: string) => parseManifests(text, 'f.yaml').problems.map(formatProblem);
