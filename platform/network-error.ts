@@ -27,10 +27,10 @@ const sentences: ReadonlyMap<string, string> = new Map(
     ERR_REQUEST_BODY_TIMEOUT: 'it stopped taking the body',
     UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
     HPE_INVALID_CONSTANT: 'the answer is not HTTP',
-    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed: name its CA in caCertSecretRef',
-    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA: name it in caCertSecretRef',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
+    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA',
     CERT_HAS_EXPIRED: 'its certificate has expired',
     ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
     UND_ERR_PRX_TLS: 'the certificate of the HTTP proxy is for another name',
@@ -39,6 +39,14 @@ const sentences: ReadonlyMap<string, string> = new Map(
     ERR_SSL_WRONG_VERSION_NUMBER: 'TLS failed: does it speak https?',
   }),
 );
+
+/** What to do about a certificate that nobody here trusts: a connector may name its CA. */
+const caHints: ReadonlyMap<string, string> = new Map([
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', ': name its CA in caCertSecretRef'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', ': name it in caCertSecretRef'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', ': name it in caCertSecretRef'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', ': name it in caCertSecretRef'],
+]);
 
 /** Code of a network failure, the cause's where several addresses failed together. */
 export function networkErrorCode(error: unknown): string {
@@ -59,6 +67,11 @@ export function networkErrorCode(error: unknown): string {
   return 'UNKNOWN';
 }
 
+/** What a code of a network failure means, for people: it stands behind the name of the host. */
+export function networkErrorSentence(code: string): string {
+  return sentences.get(code) ?? (code.startsWith('HPE_') ? 'the answer is not HTTP' : `the request failed (${code})`);
+}
+
 /** What failed on the way to `host`, as an answer for callers. Errors that already are one, and aborts, stay as they are. */
 export function toProxyError(error: unknown, host: string): Error {
   if (error instanceof ProxyError) return error;
@@ -67,9 +80,7 @@ export function toProxyError(error: unknown, host: string): Error {
   // A parser may keep what it could not read, and that may repeat what we said.
   if (error instanceof Error && 'data' in error) error.data = undefined;
   const code = networkErrorCode(error);
-  const isNoHttp = code.startsWith('HPE_');
-  const sentence =
-    refusalOf(error) ?? sentences.get(code) ?? (isNoHttp ? 'the answer is not HTTP' : `the request failed (${code})`);
+  const sentence = refusalOf(error) ?? `${networkErrorSentence(code)}${caHints.get(code) ?? ''}`;
   return new ProxyError(timeouts.has(code) ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_UNREACHABLE', `${host}: ${sentence}`, {
     cause: error,
   });

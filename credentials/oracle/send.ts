@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import { networkErrorCode } from '../../platform/network-error.ts';
+import { networkErrorCode, networkErrorSentence } from '../../platform/network-error.ts';
 import { OracleError, type OracleStep } from './errors.ts';
 
 export interface Question {
@@ -45,7 +45,7 @@ export async function send(
     signal.throwIfAborted();
     if (error instanceof OracleError) throw error;
     // No cause: what a parser could not read may repeat what we said.
-    throw new OracleError(step, 'Unavailable', `${url.host}: ${wordsOf(networkErrorCode(error))}`);
+    throw new OracleError(step, 'Unavailable', `${url.host}: ${networkErrorSentence(networkErrorCode(error))}`);
   }
 }
 
@@ -61,27 +61,3 @@ async function readText(body: Dispatcher.ResponseData['body'], step: OracleStep,
   }
   return Buffer.concat(chunks).toString('utf8');
 }
-
-const sentences: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'its name cannot be resolved',
-  EAI_AGAIN: 'its name cannot be resolved at the moment',
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was reset',
-  EHOSTUNREACH: 'there is no route to it',
-  ENETUNREACH: 'there is no route to it',
-  ETIMEDOUT: 'no answer came in time',
-  UND_ERR_CONNECT_TIMEOUT: 'the connection was not made in time',
-  UND_ERR_SOCKET: 'the connection was closed before the answer was complete',
-  UND_ERR_PRX_CONN: 'the HTTP proxy does not connect to it',
-  UND_ERR_PRX_TLS: 'the certificate of the HTTP proxy is for another name',
-  HPE_INVALID_CONSTANT: 'the answer is not HTTP',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown CA',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown CA',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown CA',
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-};
-
-const wordsOf = (code: string): string =>
-  (Object.hasOwn(sentences, code) ? sentences[code] : undefined) ?? `the request failed (${code})`;
