@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { type ImageReference, parseImageReference } from '../connectors/image-reference.ts';
 import { isOracleRegistry } from '../credentials/oracle/hosts.ts';
-import type { OracleSettings } from '../credentials/oracle/oracle.ts';
+import { type OracleSettings, principalKinds } from '../credentials/oracle/oracle.ts';
 import { parseConfiguration, readEnvironment } from '../kubelet/configuration.ts';
 import type { ProviderSettings } from '../kubelet/settings.ts';
 import { readFlags } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
-const kinds = ['instance', 'resource', 'workload', 'user', 'auto'] as const;
+const kinds = [...principalKinds, 'auto'] as const;
 
 const image = z.string().transform((text, context): ImageReference => {
   const parsed = parseImageReference(text);

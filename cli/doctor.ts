@@ -3,6 +3,7 @@ import { ask } from '../credentials/ask.ts';
 import { OracleError } from '../credentials/oracle/errors.ts';
 import { registryOrigin } from '../credentials/oracle/hosts.ts';
 import { type OpenedOracle, type OracleIdentity, openOracle } from '../credentials/oracle/open.ts';
+import { registryTokenUser } from '../credentials/oracle/oracle.ts';
 import { firstRealmDomain } from '../credentials/oracle/realms.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
 import { readProxySettings } from '../platform/environment-proxy.ts';
@@ -13,8 +14,6 @@ import { type DoctorSettings, readDoctorSettings } from './doctor-settings.ts';
 import type { Output } from './output.ts';
 
 const patienceMs = 60_000;
-/** Users who log in to OCIR with a token are all called so. */
-const tokenUser = 'BEARER_TOKEN';
 const ocidLengthMax = 256;
 
 /**
@@ -113,7 +112,7 @@ class Walk {
     const transport = new RegistryTransport({ origin, proxies: readProxySettings(process.env) });
     try {
       const { token, expiresAt } = await this.#oracle.registryToken(host, signal);
-      this.#say('token', 'ok', facts({ registry: host, user: tokenUser, until: timeOf(expiresAt) }));
+      this.#say('token', 'ok', facts({ registry: host, user: registryTokenUser, until: timeOf(expiresAt) }));
       await this.#lookAtPull(transport, token, identity, signal);
     } catch (error) {
       if (error instanceof OracleError) this.#fail('token', error);
@@ -150,7 +149,7 @@ class Walk {
     signal: AbortSignal,
   ): Promise<void> {
     const repository = repositoryOf(image);
-    const credential = { kind: 'password', username: tokenUser, password: token } as const;
+    const credential = { kind: 'password', username: registryTokenUser, password: token } as const;
     const trial = await tryPull({ transport, repository, credential, now: Date.now }, signal);
     if (trial.verdict === 'allowed') this.#say('image', 'ok', `${repository} may be pulled`);
     else if (trial.verdict === 'denied') {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { principalKinds } from '../credentials/oracle/oracle.ts';
 
-export const oracleKinds = ['none', 'instance', 'resource', 'workload', 'user', 'auto'] as const;
+export const oracleKinds = ['none', ...principalKinds, 'auto'] as const;
 
 /** The options of every command that may ask Oracle's cloud for credentials. */
 export function addOracleOptions(command: Command): Command {

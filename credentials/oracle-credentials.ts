@@ -4,7 +4,7 @@ import { SharedFlight } from '../platform/shared-flight.ts';
 import type { Credential } from './credential.ts';
 import { OracleError } from './oracle/errors.ts';
 import { isOracleRegistry } from './oracle/hosts.ts';
-import type { Oracle } from './oracle/oracle.ts';
+import { type Oracle, registryTokenUser } from './oracle/oracle.ts';
 
 export interface OracleCredentialsOptions {
   readonly oracle: Oracle;
@@ -16,8 +16,6 @@ export interface OracleCredentialsOptions {
   readonly now?: () => number;
 }
 
-/** Whoever logs in to Oracle's registry by a token is called so. */
-const tokenUser = 'BEARER_TOKEN';
 /** Latest versions are found within this time, and at once where the registry refuses the one that is known. */
 const vaultRereadMs = 5 * 60_000;
 /** Refusals come as often as callers make them. */
@@ -76,7 +74,7 @@ export class OracleCredentials {
       const startedAt = this.#now();
       const { token, expiresAt } = await this.#oracle.registryToken(host, shared);
       const renewAt = startedAt + (expiresAt - startedAt) * renewAtPart;
-      const credential: Credential = { kind: 'password', username: tokenUser, password: token };
+      const credential: Credential = { kind: 'password', username: registryTokenUser, password: token };
       return { credential, readAt: startedAt, renewAt, expiresAt };
     });
   }

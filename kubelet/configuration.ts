@@ -3,13 +3,8 @@ import { type FieldProblem, formatProblem } from '../connectors/field-problem.ts
 import { entryProblem, imagePullSecretSchema } from '../connectors/image-pull-secrets.ts';
 import { canonicalRegistry } from '../connectors/image-reference.ts';
 import { locateYaml } from '../connectors/located-yaml.ts';
-import {
-  defaultConnectorAddress,
-  defaultInvocation,
-  defaultUsername,
-  logLevels,
-  type ProviderSettings,
-} from './settings.ts';
+import { registryTokenUser } from '../credentials/oracle/oracle.ts';
+import { defaultConnectorAddress, defaultInvocation, logLevels, type ProviderSettings } from './settings.ts';
 
 export type ReadConfiguration =
   | { ok: true; settings: ProviderSettings }
@@ -172,7 +167,7 @@ function toSettings(given: Configuration, remarks: readonly string[]): ProviderS
     },
     principal: {
       auth: authMethods[given.ocirAuthMethod ?? 'INSTANCE_PRINCIPAL'],
-      username: given.defaultUser ?? defaultUsername,
+      username: given.defaultUser ?? registryTokenUser,
       registryProtocol: given.registryProtocol ?? 'https',
       registryTokenPath: given.registryTokenPath,
       isTokenValidated: given.tokenValidation === true || /^(?:enabled|true)$/.test(String(given.tokenValidation)),

@@ -54,7 +54,6 @@ export const defaultInvocation: InvocationSettings = {
   connectorAddress: undefined,
 };
 export const defaultConnectorAddress = 'localhost:7450';
-export const defaultUsername = 'BEARER_TOKEN';
 
 /**
  * Where a configuration puts cache and log, without reading YAML, which takes longer than an answer from the cache. A

@@ -5,7 +5,7 @@ import {
   proxyFor,
   readProxySettings,
 } from '../../platform/environment-proxy.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured } from './errors.ts';
 
 export interface DispatchersOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -47,7 +47,7 @@ export class Dispatchers {
     try {
       return proxyFor(url, this.#proxies);
     } catch (error) {
-      throw new OracleError('configuration', 'Misconfigured', error instanceof Error ? error.message : 'no proxy');
+      throw misconfigured(error instanceof Error ? error.message : 'no proxy');
     }
   }
 }

@@ -46,3 +46,7 @@ export class OracleError extends Error {
     return this.code === 'Limited' || this.code === 'Timeout' || this.code === 'Unavailable';
   }
 }
+
+/** The surroundings or the settings do not hold what is needed; the message says which, and holds no value of theirs. */
+export const misconfigured = (message: string): OracleError =>
+  new OracleError('configuration', 'Misconfigured', message);

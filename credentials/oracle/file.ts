@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { hasCode } from '../../platform/system-error.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured } from './errors.ts';
 
 /**
  * Reads a file that a principal needs. A file that is a pipe, or on a file system that hangs, ends with the signal.
@@ -13,6 +13,6 @@ export async function readFileOf(what: string, path: string, signal: AbortSignal
   } catch (error) {
     signal.throwIfAborted();
     const reason = hasCode(error, 'ENOENT', 'ENOTDIR') ? 'does not exist' : 'cannot be read';
-    throw new OracleError('configuration', 'Misconfigured', `${what}, ${path}, ${reason}`);
+    throw misconfigured(`${what}, ${path}, ${reason}`);
   }
 }

@@ -1,5 +1,9 @@
+export const principalKinds = ['instance', 'resource', 'workload', 'user'] as const;
 /** How a process proves to Oracle's cloud who it is. */
-export type PrincipalKind = 'instance' | 'resource' | 'workload' | 'user';
+export type PrincipalKind = (typeof principalKinds)[number];
+
+/** Whoever logs in to OCIR by a token is called so. */
+export const registryTokenUser = 'BEARER_TOKEN';
 
 export interface OracleSettings {
   /** `auto` tries what the surroundings speak for, and says which; anything else is that principal alone. */
@@ -26,7 +30,7 @@ export interface OracleSettings {
 }
 
 export interface RegistryLogin {
-  /** The password of user BEARER_TOKEN. */
+  /** The password of `registryTokenUser`. */
   readonly token: string;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;

@@ -1,6 +1,6 @@
 import { parseJsonObject } from '../../platform/json.ts';
 import { readJwt } from '../../platform/jwt.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured, OracleError } from './errors.ts';
 import { registryOrigin } from './hosts.ts';
 import type { OracleSettings, RegistryLogin } from './oracle.ts';
 import { refusal } from './refusal.ts';
@@ -50,7 +50,7 @@ function tokenUrl(host: string, { registryProtocol, registryTokenPath = defaultP
   const isHost = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/.test(host);
   const text = `${registryOrigin(host, registryProtocol)}${path}`;
   if (!isHost || !URL.canParse(text)) {
-    throw new OracleError('configuration', 'Misconfigured', 'the registry is no host with an optional port');
+    throw misconfigured('the registry is no host with an optional port');
   }
   return new URL(text);
 }

@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { OracleError } from './errors.ts';
+import { misconfigured } from './errors.ts';
 import { readFileOf } from './file.ts';
 import { inStep } from './in-step.ts';
 import { type Principal, readRsaKey, tokenSession } from './session.ts';
@@ -49,5 +49,3 @@ export const resourcePrincipal = ({ settings, stepTimeoutMs, now }: Surroundings
       ),
   };
 };
-
-const misconfigured = (message: string): OracleError => new OracleError('configuration', 'Misconfigured', message);

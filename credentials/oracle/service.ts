@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { retryAfterMs } from '../../platform/retry-after.ts';
-import { OracleError, type OracleStep } from './errors.ts';
+import { misconfigured, OracleError, type OracleStep } from './errors.ts';
 import { inStep } from './in-step.ts';
 import { loadCommon } from './sdk.ts';
 import { type Reply, send } from './send.ts';
@@ -74,11 +74,7 @@ async function askAtOnce(
     signal.throwIfAborted();
     if (error instanceof OracleError) return error;
     // What cannot be signed is repeated in what is thrown.
-    return new OracleError(
-      'configuration',
-      'Misconfigured',
-      'a request cannot be signed in the name of this principal',
-    );
+    return misconfigured('a request cannot be signed in the name of this principal');
   }
 }
 

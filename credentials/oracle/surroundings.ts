@@ -1,5 +1,5 @@
 import type { Dispatchers } from './dispatchers.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured } from './errors.ts';
 import type { OracleSettings } from './oracle.ts';
 
 /** What every part of the way works with. */
@@ -17,5 +17,5 @@ export interface Surroundings {
 export function urlSetting(name: string, text: string): URL {
   const url = URL.parse(text);
   if (url?.protocol === 'https:' || url?.protocol === 'http:') return url;
-  throw new OracleError('configuration', 'Misconfigured', `${name} is no URL with http or https`);
+  throw misconfigured(`${name} is no URL with http or https`);
 }

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OracleError } from './errors.ts';
+import { misconfigured } from './errors.ts';
 import { readFileOf } from './file.ts';
 import { inStep } from './in-step.ts';
 import { loadCommon } from './sdk.ts';
@@ -92,5 +92,3 @@ function reasonOf(text: string): string {
     return 'names a key_file or security_token_file that cannot be read';
   return 'cannot be read: it takes lines of key=value below [PROFILE]';
 }
-
-const misconfigured = (message: string): OracleError => new OracleError('configuration', 'Misconfigured', message);

@@ -1,5 +1,5 @@
 import { parseJsonObject } from '../../platform/json.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured, OracleError } from './errors.ts';
 import { regionByName } from './metadata.ts';
 import type { OracleSettings, VaultLogin } from './oracle.ts';
 import { domainOfRealm } from './realms.ts';
@@ -81,11 +81,7 @@ export async function vaultEndpoint(secretId: string): Promise<string> {
   const [, realm = '', name = ''] =
     /^ocid1\.vaultsecret\.([a-z0-9]+)\.([a-z0-9-]+)\.[A-Za-z0-9_.-]+$/.exec(secretId) ?? [];
   if (name === '') {
-    throw new OracleError(
-      'configuration',
-      'Misconfigured',
-      'secretId is not the OCID of a vault secret, as ocid1.vaultsecret.oc1.eu-frankfurt-1.…',
-    );
+    throw misconfigured('secretId is not the OCID of a vault secret, as ocid1.vaultsecret.oc1.eu-frankfurt-1.…');
   }
   const { regionId, realmDomain } = await regionByName(name);
   return `https://secrets.vaults.${regionId}.oci.${domainOfRealm(realm) ?? realmDomain}`;

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { Agent } from 'undici';
 import { parseJsonObject } from '../../platform/json.ts';
-import { OracleError } from './errors.ts';
+import { misconfigured, OracleError } from './errors.ts';
 import { readFileOf } from './file.ts';
 import { inStep } from './in-step.ts';
 import { refusal } from './refusal.ts';
@@ -55,11 +55,11 @@ function proxymux(environment: Readonly<Record<string, string | undefined>>): UR
   const host = environment['KUBERNETES_SERVICE_HOST'];
   const port = environment['KUBERNETES_SERVICE_PORT_PROXYMUX'] || defaultPort;
   if (!host) {
-    throw new OracleError('configuration', 'Misconfigured', 'KUBERNETES_SERVICE_HOST is not set: this is no pod');
+    throw misconfigured('KUBERNETES_SERVICE_HOST is not set: this is no pod');
   }
   const text = `https://${isIPv6(host) ? `[${host}]` : host}:${port}/resourcePrincipalSessionTokens`;
   if (!URL.canParse(text)) {
-    throw new OracleError('configuration', 'Misconfigured', 'KUBERNETES_SERVICE_HOST and its port are no address');
+    throw misconfigured('KUBERNETES_SERVICE_HOST and its port are no address');
   }
   return new URL(text);
 }
