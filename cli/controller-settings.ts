@@ -8,7 +8,7 @@ import type { AgentlessNodes } from '../webhook/pod.ts';
 import { certificateName, drainSeconds, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { formatListenAddress, type ListenAddress, parseListenAddress } from './listen-address.ts';
-import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
+import { type OracleAccess, oracleAccess, oracleFlags } from './oracle-settings.ts';
 import { UsageError } from './usage-error.ts';
 
 /** All that `controller` is told, read once and frozen. */
@@ -51,7 +51,7 @@ export interface ControllerSettings {
   readonly isPretty: boolean;
   readonly proxies: ProxySettings;
   /** Undefined where it has no identity in Oracle's cloud. */
-  readonly oracle: OracleIdentity | undefined;
+  readonly oracle: OracleAccess | undefined;
 }
 
 export const controllerDefaults = {
@@ -154,7 +154,7 @@ export function readControllerSettings(
     kubeconfig: data.kubeconfig,
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
-    oracle: oracleIdentity(data, environment),
+    oracle: oracleAccess(data, environment),
   });
 }
 

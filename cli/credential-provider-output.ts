@@ -1,10 +1,9 @@
 import { writeSync } from 'node:fs';
+import { redirectConsole } from './library-output.ts';
 
 /** What libraries print, from now on: standard output is for one object alone. */
 export function guardStandardOutput(noise: (text: string) => void): void {
-  const swallow = (...printed: unknown[]): void => noise(printed.map(shown).join(' '));
-  const methods = ['log', 'info', 'debug', 'warn', 'error', 'trace', 'dir', 'table', 'group'] as const;
-  for (const method of methods) globalThis.console[method] = swallow;
+  redirectConsole((...printed) => noise(printed.map(shown).join(' ')));
   guardStream(noise);
 }
 

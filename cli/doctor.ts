@@ -11,6 +11,7 @@ import { printable } from '../platform/printable.ts';
 import { RegistryTransport } from '../platform/transport.ts';
 import { adviceFor, pullPolicy, vaultPolicy } from './doctor-advice.ts';
 import { type DoctorSettings, readDoctorSettings } from './doctor-settings.ts';
+import { redirectConsole } from './library-output.ts';
 import type { Output } from './output.ts';
 
 const patienceMs = 60_000;
@@ -24,21 +25,15 @@ const ocidLengthMax = 256;
  */
 export async function doctor(options: unknown, output: Output): Promise<boolean> {
   const settings = await readDoctorSettings(options, process.env);
-  const restore = quietConsole();
+  // Oracle's SDK prints its own view of what goes wrong in between.
+  const restoreConsole = redirectConsole(() => {});
   const oracle = openOracle(settings.oracle);
   try {
     return await new Walk(settings, oracle, output).run(AbortSignal.timeout(patienceMs));
   } finally {
     oracle.close();
-    restore();
+    restoreConsole();
   }
-}
-
-/** Oracle's SDK prints its own view of what goes wrong in between. */
-function quietConsole(): () => void {
-  const own = { ...console };
-  for (const method of ['log', 'info', 'warn', 'error', 'debug'] as const) console[method] = () => {};
-  return () => void Object.assign(console, own);
 }
 
 class Walk {

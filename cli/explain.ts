@@ -21,7 +21,7 @@ import { mutatePod } from '../webhook/mutate-pod.ts';
 import { manifests, namespace, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { openOracleCredentials } from './oracle-credentials.ts';
-import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
+import { type OracleAccess, oracleAccess, oracleFlags } from './oracle-settings.ts';
 import type { Output } from './output.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -57,7 +57,7 @@ export async function explain(image: string, options: unknown, output: Output): 
   const asking = {
     connector,
     repository,
-    oracle: oracleIdentity(settings, process.env),
+    oracle: oracleAccess(settings, process.env),
     proxies: readProxySettings(process.env),
   };
   const isThere = await describeAnswer(question.reference, asking, say);
@@ -173,7 +173,7 @@ function repositoryBehind({ reason }: ImageDecision, { reference }: Question): s
 interface Asking {
   readonly connector: ResolvedConnector;
   readonly repository: string;
-  readonly oracle: OracleIdentity | undefined;
+  readonly oracle: OracleAccess | undefined;
   readonly proxies: ProxySettings;
 }
 

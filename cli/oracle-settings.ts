@@ -3,7 +3,7 @@ import type { OracleSettings } from '../credentials/oracle/oracle.ts';
 import { oracleKinds as kinds } from './oracle-options.ts';
 
 /** Who this process is in Oracle's cloud, and for which registries. */
-export interface OracleIdentity {
+export interface OracleAccess {
   readonly settings: OracleSettings;
   /** Domains of registries besides those of Oracle's realms that are known. */
   readonly furtherDomains: readonly string[];
@@ -39,7 +39,7 @@ export const oracleFlags = {
 type OracleFlags = z.output<z.ZodObject<typeof oracleFlags>>;
 
 /** Undefined where this process has no identity in Oracle's cloud. */
-export function oracleIdentity(given: OracleFlags, environment: NodeJS.ProcessEnv): OracleIdentity | undefined {
+export function oracleAccess(given: OracleFlags, environment: NodeJS.ProcessEnv): OracleAccess | undefined {
   const { ociAuth } = given;
   if (ociAuth === 'none') return undefined;
   const settings: OracleSettings = {

@@ -4,7 +4,7 @@ import { type LogLevel, logLevels } from '../platform/logger.ts';
 import { certificateName, drainSeconds, manifests, readFlags } from './flags.ts';
 import { imageHost } from './image-host.ts';
 import { formatListenAddress, isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
-import { type OracleIdentity, oracleFlags, oracleIdentity } from './oracle-settings.ts';
+import { type OracleAccess, oracleAccess, oracleFlags } from './oracle-settings.ts';
 import { UsageError } from './usage-error.ts';
 
 /** All that `standalone` is told, read once and frozen. */
@@ -27,7 +27,7 @@ export interface StandaloneSettings {
   readonly isPretty: boolean;
   readonly proxies: ProxySettings;
   /** Undefined where it has no identity in Oracle's cloud. */
-  readonly oracle: OracleIdentity | undefined;
+  readonly oracle: OracleAccess | undefined;
 }
 
 export const standaloneDefaults = {
@@ -89,7 +89,7 @@ export function readStandaloneSettings(
     logLevel: data.logLevel,
     isPretty: isTerminal,
     proxies: readProxySettings(environment),
-    oracle: oracleIdentity(data, environment),
+    oracle: oracleAccess(data, environment),
   });
 }
 
