@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { toProxyError } from '../platform/network-error.ts';
+import { readBounded } from '../platform/read-bounded.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 
 /** An answer small enough to be held: a challenge, a token, an error. */
@@ -36,22 +37,12 @@ export async function ask(transport: RegistryTransport, question: Question, sign
       signal: limited,
       ...(body === undefined ? {} : { body }),
     });
-    return { status: response.statusCode, headers: response.headers, text: await readText(response.body) };
+    const { bytes } = await readBounded(response.body, bodyBytesMax);
+    return { status: response.statusCode, headers: response.headers, text: bytes.toString('utf8') };
   } catch (error) {
     signal.throwIfAborted();
     throw toProxyError(error, url.host);
   }
-}
-
-async function readText(body: Dispatcher.ResponseData['body']): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > bodyBytesMax) break;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** `Retry-After` of an answer, as headers for who asked us. */

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { networkErrorCode, networkErrorSentence } from '../../platform/network-error.ts';
+import { readBounded } from '../../platform/read-bounded.ts';
 import { OracleError, type OracleStep } from './errors.ts';
 
 export interface Question {
@@ -50,14 +51,7 @@ export async function send(
 }
 
 async function readText(body: Dispatcher.ResponseData['body'], step: OracleStep, url: URL): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > bodyBytesMax) {
-      throw new OracleError(step, 'Protocol', `${url.host} answered with more than ${bodyBytesMax / 1024} KiB`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const { bytes, isWhole } = await readBounded(body, bodyBytesMax);
+  if (isWhole) return bytes.toString('utf8');
+  throw new OracleError(step, 'Protocol', `${url.host} answered with more than ${bodyBytesMax / 1024} KiB`);
 }

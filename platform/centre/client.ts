@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { ProxyError } from '../errors.ts';
+import { readBounded } from '../read-bounded.ts';
 import { readRefusal } from './refusal.ts';
 
 export interface CentreClientOptions {
@@ -93,14 +94,9 @@ export class CentreClient {
 
 /** @throws Error for what is no JSON, and for more than any answer has: whoever sends that is not the centre */
 async function readJson(body: AsyncIterable<Buffer>): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > answerLengthMax) throw new Error('the answer is too long');
-    chunks.push(chunk);
-  }
-  return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  const { bytes, isWhole } = await readBounded(body, answerLengthMax);
+  if (!isWhole) throw new Error('the answer is too long');
+  return JSON.parse(bytes.toString('utf8'));
 }
 
 const away = (message: string, cause?: unknown): ProxyError =>

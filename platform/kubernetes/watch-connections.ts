@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import type { Readable } from 'node:stream';
+import { readBounded } from '../read-bounded.ts';
 import { unlessAborted } from '../unless-aborted.ts';
 import type { ApiAccess } from './access.ts';
 import { withDeadline } from './deadline.ts';
@@ -209,13 +210,5 @@ function keepAlive(session: ClientHttp2Session, pingMs: number, onDead: () => vo
 }
 
 /** What the server says about a refusal, at most 64 KiB of it. */
-async function textOf(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > 65_536) break;
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
+const textOf = async (stream: Readable): Promise<string> =>
+  (await readBounded(stream as AsyncIterable<Buffer>, 65_536)).bytes.toString('utf8');
