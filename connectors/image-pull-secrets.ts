@@ -85,14 +85,16 @@ function decoded(value: string | undefined): string | undefined {
   }
 }
 
-interface Endpoint {
+/** What a `registryEndpoint` says. */
+export interface RegistryEndpoint {
   /** Canonical, see canonicalRegistry. */
   readonly registry: string;
   /** What a repository begins with, character by character; empty for all. */
   readonly path: string;
 }
 
-function readEndpoint(text: string): Endpoint | undefined {
+/** Undefined for what `entryProblem` refuses. */
+export function readEndpoint(text: string): RegistryEndpoint | undefined {
   const [, host = '', path = ''] = /^(?:https?:\/\/)?([^/\s@]+)(?:\/(\S*))?$/.exec(text) ?? [];
   const registry = canonicalRegistry(host);
   // As in the keys of docker's configuration, which name the root of the API.
@@ -114,5 +116,5 @@ export function isEntryFor(entry: ImagePullSecret, registry: string, repository:
 export const isEntryOf = (entry: ImagePullSecret, registry: string): boolean =>
   isAt(readEndpoint(entry.registryEndpoint), registry);
 
-const isAt = (endpoint: Endpoint | undefined, registry: string): endpoint is Endpoint =>
+const isAt = (endpoint: RegistryEndpoint | undefined, registry: string): endpoint is RegistryEndpoint =>
   endpoint !== undefined && endpoint.registry === canonicalRegistry(registry);

@@ -1,4 +1,4 @@
-import { type ImagePullSecret, isEntryFor } from '../connectors/image-pull-secrets.ts';
+import { type ImagePullSecret, isEntryFor, readEndpoint } from '../connectors/image-pull-secrets.ts';
 import type { ProviderRequest } from './request.ts';
 
 /** Something that may let the kubelet pull an image. */
@@ -37,8 +37,8 @@ export function candidateGroups(
 
 /** Host as the image spells it, because the kubelet knows no aliases, and the path of the entry. */
 function keyOf({ registryEndpoint }: ImagePullSecret, host: string): string {
-  const [, path = ''] = /^(?:https?:\/\/)?[^/]+\/(\S*)$/.exec(registryEndpoint) ?? [];
-  if (path === '' || /^v[12]\/?$/.test(path)) return host;
+  const path = readEndpoint(registryEndpoint)?.path ?? '';
+  if (path === '') return host;
   // The kubelet takes one /v1/ or /v2/ away from the beginning of a path (BasicDockerKeyring.Add).
   return /^v[12]\//.test(path) ? `${host}/v2/${path}` : `${host}/${path}`;
 }
