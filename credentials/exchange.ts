@@ -5,14 +5,13 @@ import type { RegistryTransport } from '../platform/transport.ts';
 import { type Answer, ask, headerOf, retryAfterOf } from './ask.ts';
 import { basicAuthorization, type Credential, redact } from './credential.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
+import { tokenIn } from './token-answer.ts';
 
 /** The distribution token specification's default, where the answer names no `expires_in`. */
 const defaultLifeMs = 60_000;
 /** A token that says it lives longer is asked for again after this, so that a withdrawn right does not live on. */
 const longestLifeMs = 3_600_000;
 const redirectsMax = 3;
-/** A token of 100 KiB has been seen; one that is longer than this fits into no request. */
-const tokenLengthMax = 128 * 1024;
 const clientId = 'oci-connector';
 
 /** What a Bearer challenge asks a token for. */
@@ -151,13 +150,12 @@ function refusal(answer: Answer, realm: URL, request: TokenRequest): ProxyError 
 }
 
 function readToken(answer: Answer, realm: URL, startedAt: number): RegistryToken {
-  const body = parseJsonObject(answer.text);
-  const token = [body?.['token'], body?.['access_token']].find((value) => typeof value === 'string' && value !== '');
-  // A line break in it would let the token server write headers of its own into our requests.
-  if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
+  const body = parseJsonObject(answer.text) ?? {};
+  const token = tokenIn(body);
+  if (token === undefined) {
     throw new ProxyError('UPSTREAM_PROTOCOL', `the token server ${realm.host} answered 200 without a token`);
   }
-  return { token, expiresAt: expiryOf(body ?? {}, startedAt) };
+  return { token, expiresAt: expiryOf(body, startedAt) };
 }
 
 /**

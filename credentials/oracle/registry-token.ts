@@ -1,5 +1,6 @@
 import { parseJsonObject } from '../../platform/json.ts';
 import { readJwt } from '../../platform/jwt.ts';
+import { tokenIn } from '../token-answer.ts';
 import { misconfigured, OracleError } from './errors.ts';
 import { registryOrigin } from './hosts.ts';
 import type { OracleSettings, RegistryLogin } from './oracle.ts';
@@ -9,8 +10,6 @@ import type { AskSigned } from './service.ts';
 import { lifeMsMax } from './session.ts';
 
 const defaultPath = '/20180419/docker/token';
-/** One that is longer fits into no request. */
-const tokenLengthMax = 128 * 1024;
 /** The distribution token specification's, where the answer names no life; OCIR's own is an hour. */
 const defaultLifeSeconds = 60;
 
@@ -57,11 +56,8 @@ function tokenUrl(host: string, { registryProtocol, registryTokenPath = defaultP
 
 function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLogin {
   const fields = parseJsonObject(text) ?? {};
-  const token = [fields['token'], fields['access_token']].find((value) => typeof value === 'string' && value !== '');
-  // A line break in it would write headers into the requests of whoever uses it.
-  if (typeof token !== 'string' || token.length > tokenLengthMax || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new OracleError('token', 'Protocol', `${whom} answered 200 without a token`);
-  }
+  const token = tokenIn(fields);
+  if (token === undefined) throw new OracleError('token', 'Protocol', `${whom} answered 200 without a token`);
   const stated = statedExpiry(fields['expires_in'], token, startedAt);
   const expiresAt = Math.min(stated, ownExpiry(token), startedAt + lifeMsMax);
   if (expiresAt <= startedAt) {
