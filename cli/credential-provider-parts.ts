@@ -1,5 +1,5 @@
 import { isDockerHub } from '../connectors/image-reference.ts';
-import { isOracleRegistry } from '../credentials/oracle/hosts.ts';
+import { isOracleRegistry, registryOrigin } from '../credentials/oracle/hosts.ts';
 import { type OpenedOracle, openOracle } from '../credentials/oracle/open.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
 import { type AnswerDependencies, findAnswer } from '../kubelet/answer.ts';
@@ -102,5 +102,5 @@ function countWaits(now: () => number): { takeTurn: LoginsOptions['takeTurn']; w
 }
 
 function originOf(registry: string, { registryProtocol }: PrincipalSettings): string {
-  return isDockerHub(registry) ? 'https://registry-1.docker.io' : `${registryProtocol}://${registry}`;
+  return isDockerHub(registry) ? 'https://registry-1.docker.io' : registryOrigin(registry, registryProtocol);
 }

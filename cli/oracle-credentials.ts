@@ -11,5 +11,5 @@ export function openOracleCredentials(identity: OracleAccess | undefined, log: L
   // Its SDK writes to the console, which is where our log goes: line by line, as JSON.
   redirectConsole((...words) => log.debug({ words: words.length }, "Oracle's SDK has written to the console"));
   const isHttpAllowed = settings.registryProtocol === 'http';
-  return new OracleCredentials({ oracle: openOracle(settings), furtherDomains, isHttpAllowed });
+  return new OracleCredentials({ oracle: openOracle(settings), auth: settings.auth, furtherDomains, isHttpAllowed });
 }

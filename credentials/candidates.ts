@@ -94,7 +94,7 @@ function candidateOf(
         label,
         where: label,
         isRemote: true,
-        advice: registryAdvice,
+        ...(oracle && { advice: oracle.registryAdvice }),
         read: (signal, isFresh) => ofOracle(oracle, label).registry(connector.address.origin, label, signal, isFresh),
       };
     case 'ociVault':
@@ -106,9 +106,6 @@ function candidateOf(
       };
   }
 }
-
-const registryAdvice =
-  'check the IAM policy of the controller: "Allow dynamic-group <domain>/<group> to read repos in compartment <compartment of the repository>"';
 
 function ofOracle(oracle: OracleCredentials | undefined, label: string): OracleCredentials {
   if (oracle !== undefined) return oracle;

@@ -4,10 +4,13 @@ import { SharedFlight } from '../platform/shared-flight.ts';
 import type { Credential } from './credential.ts';
 import { OracleError } from './oracle/errors.ts';
 import { isOracleRegistry } from './oracle/hosts.ts';
-import { type Oracle, registryTokenUser } from './oracle/oracle.ts';
+import { type Oracle, type PrincipalKind, registryTokenUser } from './oracle/oracle.ts';
+import { policySentence } from './oracle/policy.ts';
 
 export interface OracleCredentialsOptions {
   readonly oracle: Oracle;
+  /** Who that is, as it was configured. */
+  readonly auth?: PrincipalKind | 'auto';
   /** Domains of registries besides those of Oracle's realms that are known: of a dedicated region. */
   readonly furtherDomains?: readonly string[];
   /** Whether registries of those domains may be without TLS: for development. */
@@ -43,6 +46,8 @@ interface Failure {
  * goes on until it expires; what Oracle refuses is forgotten.
  */
 export class OracleCredentials {
+  /** What to look at where a registry refuses what this identity may get a token for. */
+  readonly registryAdvice: string;
   readonly #oracle: Oracle;
   readonly #furtherDomains: readonly string[];
   readonly #isHttpAllowed: boolean;
@@ -51,7 +56,14 @@ export class OracleCredentials {
   readonly #failures = new LRUCache<string, Failure>({ max: rememberedMax });
   readonly #flights = new SharedFlight<Remembered>();
 
-  constructor({ oracle, furtherDomains = [], isHttpAllowed = false, now = Date.now }: OracleCredentialsOptions) {
+  constructor({
+    oracle,
+    auth = 'auto',
+    furtherDomains = [],
+    isHttpAllowed = false,
+    now = Date.now,
+  }: OracleCredentialsOptions) {
+    this.registryAdvice = policySentence(auth, 'repos');
     this.#oracle = oracle;
     this.#furtherDomains = furtherDomains;
     this.#isHttpAllowed = isHttpAllowed;
