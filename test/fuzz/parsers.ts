@@ -3,6 +3,7 @@ import { documents } from './documents.ts';
 import { forwardProxy } from './forward-proxy.ts';
 import type { Fuzzed } from './fuzzed.ts';
 import { http1 } from './http1.ts';
+import { pullSecrets } from './pull-secrets.ts';
 import { templates } from './templates.ts';
 import { tokensAndChallenges } from './tokens.ts';
 import { uploads } from './uploads.ts';
@@ -16,4 +17,5 @@ export const parsers: readonly Fuzzed[] = [
   ...tokensAndChallenges,
   ...documents,
   ...templates,
+  ...pullSecrets,
 ];
