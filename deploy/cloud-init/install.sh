@@ -43,6 +43,8 @@ readonly kubelet_config=/etc/oci-connector/kubelet-credential-providers
 readonly registries=/etc/containers/registries.conf.d/50-oci-connector.conf
 readonly root=${OCI_CONNECTOR_ROOT%/}
 readonly state=$root/var/lib/oci-connector/install
+# What a run has to take back until the kubelet runs with what it wrote: `before`, `state`, `targets`, `command-line`.
+readonly undo=$root/var/lib/oci-connector/undo
 readonly ran=$root/run/oci-connector/oke-init
 
 say() { printf 'oci-connector: %s\n' "$*" >&2; }
@@ -189,23 +191,29 @@ assignments_in() {
   done
 }
 
+# As systemd reads them: of files of one name the last of these folders counts, and drop-ins follow one another by name.
 unit_files() {
-  local dir
-  for dir in /usr/lib /lib /run /etc; do
-    compgen -G "$root$dir/systemd/system/kubelet.service" || true
+  local glob dir
+  for glob in 'kubelet.service' 'kubelet.service.d/*.conf'; do
+    for dir in /usr/lib /lib /run /etc; do
+      compgen -G "$root$dir/systemd/system/$glob" || true
+    done | awk -F/ '{ file[$NF] = $0 } END { for (name in file) print name "\t" file[name] }' |
+      LC_ALL=C sort | cut -f 2-
   done
-  for dir in /usr/lib /lib /run /etc; do
-    compgen -G "$root$dir/systemd/system/kubelet.service.d/*.conf" || true
-  done
+}
+
+# The words of the kubelet's process, each with a NUL behind it; nothing, where it does not run.
+command_line() {
+  local process
+  process=$(systemctl show --property MainPID --value kubelet 2>/dev/null || true)
+  cat "$root/proc/${process:-0}/cmdline" 2>/dev/null || true
 }
 
 # The flags that the kubelet of this node has by now: of its process, or of its unit.
 flags_of_node() {
-  local process file line
-  all=()
-  process=$(systemctl show --property MainPID --value kubelet 2>/dev/null || true)
-  if [[ -f $root/proc/${process:-0}/cmdline ]]; then
-    mapfile -d '' -t all <"$root/proc/$process/cmdline"
+  local file line
+  mapfile -d '' -t all < <(command_line)
+  if ((${#all[@]} > 0)); then
     flags_in "${all[@]}"
     return
   fi
@@ -294,7 +302,7 @@ provider() {
 providers() {
   local images
   mapfile -t images < <(match_images)
-  [[ "${images[*]}$address$OCI_CONNECTOR_AUDIENCE" != *[\"\\]* ]] ||
+  [[ "${images[*]}$OCI_CONNECTOR_ADDRESS$OCI_CONNECTOR_AUDIENCE" != *[\"\\]* ]] ||
     die 'an image, an address or an audience with a quote or a backslash'
   provider $name '' "${images[@]}"
   [[ -z $address ]] || { printf '%s' "$1" && provider $pod_name "$OCI_CONNECTOR_AUDIENCE" "$address"; }
@@ -381,7 +389,7 @@ render_registries() {
 # For CRI-O, which takes any registry for one with TLS: the agent of oci-connector on this node, plain HTTP on loopback.
 # install.sh writes this to /etc/containers/registries.conf.d/ where CRI-O is.
 [[registry]]
-location = "localhost:7450"
+location = "${OCI_CONNECTOR_ADDRESS:-localhost:7450}"
 insecure = true
 END
 }
@@ -392,9 +400,10 @@ has_crio() { [[ -n $crio || -d $root/etc/crio || -S $root/run/crio/crio.sock ]];
 find_flags_file() {
   local file units candidates=() unit=''
   mapfile -t units < <(unit_files)
-  grep -q KUBELET_EXTRA_ARGS "${units[@]}" /dev/null 2>/dev/null ||
+  grep -Eq '^[[:space:]]*([^#;[:space:]].*)?KUBELET_EXTRA_ARGS' ${units[@]+"${units[@]}"} /dev/null 2>/dev/null ||
     die "no unit kubelet.service takes KUBELET_EXTRA_ARGS: the kubelet's flags are to be added by hand: $added"
   for file in "${units[@]}"; do
+    refuse_hidden "$file" "Environment=[\"']?"
     ! grep -Eq "^[[:space:]]*Environment=[\"']?KUBELET_EXTRA_ARGS=" "$file" || unit=${file#"$root"}
     mapfile -t -O ${#candidates[@]} candidates < <(
       sed -n 's/^EnvironmentFile=-\{0,1\}//p' "$file" | grep -E '/(default|sysconfig)/kubelet$'
@@ -402,10 +411,20 @@ find_flags_file() {
   done
   # What a file of the environment says wins over the unit.
   for file in ${candidates[@]+"${candidates[@]}"}; do
+    refuse_hidden "$root$file" ''
     ! grep -q '^[[:space:]]*KUBELET_EXTRA_ARGS=' "$root$file" 2>/dev/null || flags_file=$file
   done
   flags_file=${flags_file:-${unit:-${candidates[0]-}}}
   [[ -n $flags_file ]] || die "the kubelet's unit names no file for KUBELET_EXTRA_ARGS"
+}
+
+# refuse_hidden FILE PREFIX: where FILE assigns KUBELET_EXTRA_ARGS, but not right behind PREFIX, a regular expression.
+refuse_hidden() {
+  local line
+  line=$(grep -E '^[[:space:]]*([^#;[:space:]](.*[^A-Za-z0-9_])?)?KUBELET_EXTRA_ARGS=' "$1" 2>/dev/null |
+    grep -Ev "^[[:space:]]*$2KUBELET_EXTRA_ARGS=" || true)
+  [[ -z $line ]] ||
+    die "KUBELET_EXTRA_ARGS in ${1#"$root"} is not the first of its line: give it a line of its own, or add by hand: $added"
 }
 
 # The file with `added` behind what it gives to KUBELET_EXTRA_ARGS, on standard output.
@@ -461,53 +480,80 @@ make_dir() {
   [[ $1 == /run/* || $1 == /var/lib/oci-connector* ]] || new_dirs+=("$1")
 }
 
+# Killed at any point it leaves what the next run finishes, and what --uninstall takes back.
 commit() {
   local i target
-  [[ ! -d $state ]] || cp -a "$state" "$work/state"
+  [[ -d $undo ]] || start_undo
   is_committing=1
   mkdir -p "$state" && chmod 700 "$state"
   ((${#new_dirs[@]} == 0)) || printf '%s\n' "${new_dirs[@]}" >>"$state/dirs"
+  printf '%s' "$base" >"$state/base"
+  printf '%s' "$existing_bin" >"$state/base-bin"
+  printf '%s' "$added" >"$state/added"
+  printf '%s' "$flags_file" >"$state/flags-file"
+  for target in ${targets[@]+"${targets[@]}"}; do
+    remember "$target" "$undo/before" "$undo/targets"
+    remember "$target" "$state/original" "$state/files"
+  done
+  echo "$mode" >"$state/mode"
   for ((i = 0; i < ${#targets[@]}; i++)); do
     target=${targets[i]}
-    keep_copy "$target" "$work/before"
-    if ! grep -qxF -- "$target" "$state/files" 2>/dev/null; then
-      keep_copy "$target" "$state/original"
-      echo "$target" >>"$state/files"
-    fi
+    # What was written of the executable nobody asks for.
+    [[ $target == */"$name" ]] || keep_copy "${temporaries[i]}" "$state/written$target"
     mv -fT "${temporaries[i]}" "$root$target"
-    committed+=("$target")
-    keep_copy "$target" "$state/written"
   done
+  mapfile -t committed <"$undo/targets"
 }
 
-# keep_copy TARGET FOLDER: nothing, where there is no TARGET. What was written of the executable nobody asks for.
+start_undo() {
+  rm -rf "$undo.new"
+  mkdir -p "$undo.new" && chmod 700 "$undo.new"
+  : >"$undo.new/targets"
+  command_line >"$undo.new/command-line"
+  [[ ! -d $state ]] || cp -a "$state" "$undo.new/state"
+  mv -T "$undo.new" "$undo"
+}
+
+# remember TARGET FOLDER LIST: what TARGET is, unless LIST has it already.
+remember() {
+  ! grep -qxF -- "$1" "$3" 2>/dev/null || return 0
+  keep_copy "$root$1" "$2$1"
+  echo "$1" >>"$3"
+}
+
+# keep_copy FILE COPY: nothing, where there is no FILE.
 keep_copy() {
-  [[ -e $root$1 || -L $root$1 ]] || return 0
-  [[ $2 != */written || $1 != */"$name" ]] || return 0
-  mkdir -p "$2$(dirname "$1")"
-  rm -f "$2$1"
-  cp -a "$root$1" "$2$1"
+  [[ -e $1 || -L $1 ]] || return 0
+  mkdir -p "$(dirname "$2")"
+  rm -f "$2"
+  cp -a "$1" "$2"
 }
 
-# Takes back what this run has done.
+# Takes back what this run has done, and what an interrupted one before it had.
 roll_back() {
   local target i
   rm -f ${temporaries[@]+"${temporaries[@]}"}
-  for target in ${committed[@]+"${committed[@]}"}; do
-    put_back "$work/before$target" "$target" || say "$target could not be put back"
-  done
-  for ((i = ${#new_dirs[@]} - 1; i >= 0; i--)); do rmdir "$root${new_dirs[i]}" 2>/dev/null || true; done
   if [[ -n $is_committing ]]; then
+    while IFS= read -r target; do
+      put_back "$undo/before$target" "$target" || say "$target could not be put back"
+    done <"$undo/targets"
+    drop_new_dirs
     rm -rf "$state"
-    if [[ -d $work/state ]]; then cp -a "$work/state" "$state"; else rmdir "${state%/*}" 2>/dev/null || true; fi
+    [[ ! -d $undo/state ]] || cp -a "$undo/state" "$state"
+    rm -rf "$undo"
   fi
+  for ((i = ${#new_dirs[@]} - 1; i >= 0; i--)); do rmdir "$root${new_dirs[i]}" 2>/dev/null || true; done
+  rm -rf "$undo.new"
+  rmdir "${state%/*}" 2>/dev/null || true
 }
 
 # put_back FILE TARGET: TARGET becomes FILE, or absent like it.
 put_back() {
   local temporary
   temporary=$(dirname "$root$2")/.$(basename "$2").oci-connector
-  if [[ -e $1 || -L $1 ]]; then cp -a "$1" "$temporary" && mv -fT "$temporary" "$root$2"; else rm -f "$root$2"; fi
+  # Nothing takes the place of a folder.
+  if [[ -d $root$2 && ! -L $root$2 ]]; then rm -f "$temporary" && return; fi
+  if [[ -e $1 || -L $1 ]]; then cp -a "$1" "$temporary" && mv -fT "$temporary" "$root$2"; else rm -f "$root$2" "$temporary"; fi
 }
 
 drop_new_dirs() {
@@ -520,21 +566,22 @@ drop_new_dirs() {
 
 is_active() { command -v systemctl >/dev/null && systemctl is-active --quiet "$1"; }
 
+wait_for_turn() { sleep $((OCI_CONNECTOR_JITTER_SECONDS > 0 ? RANDOM % OCI_CONNECTOR_JITTER_SECONDS : 0)); }
+
 restart_kubelet() {
   [[ $1 != */systemd/* ]] || systemctl daemon-reload
-  sleep $((OCI_CONNECTOR_JITTER_SECONDS > 0 ? RANDOM % OCI_CONNECTOR_JITTER_SECONDS : 0))
   say 'restarting the kubelet'
   systemctl restart kubelet && sleep "$OCI_CONNECTOR_SETTLE_SECONDS" && is_active kubelet
 }
 
 reload_crio() {
-  ! is_active crio || systemctl reload crio || say 'CRI-O was not reloaded: do it, or pulls from localhost:7450 fail'
+  ! is_active crio || systemctl reload crio || say 'CRI-O was not reloaded: do it, or pulls from connectors fail'
 }
 
 # The installation ---------------------------------------------------------------------------------------------------
 
 install_all() {
-  # Not local: the trap reads them.
+  # Not local: the trap reads them. `committed` has what an interrupted run put in its place, too.
   targets=() temporaries=() new_dirs=() committed=() is_committing='' temporary='' flags_file=''
   local verb='writing' bin_dir base target added version address executable flags_mode=644
   [[ -z $dry_run ]] || verb='would write'
@@ -573,14 +620,11 @@ install_all() {
   fi
   ((${#targets[@]} > 0)) || say 'all is in place'
   commit
-  printf '%s' "$base" >"$state/base"
-  printf '%s' "$existing_bin" >"$state/base-bin"
-  printf '%s' "$added" >"$state/added"
-  printf '%s' "$flags_file" >"$state/flags-file"
-  echo "$mode" >"$state/mode"
   ! command -v restorecon >/dev/null || restorecon "$root$bin_dir/$name" || true
-  use_new_files
+  # From here on a signal leaves to the next run what is to be done.
   trap - EXIT
+  use_new_files
+  rm -rf "$undo"
 }
 
 try_to_run() {
@@ -592,18 +636,42 @@ try_to_run() {
 }
 
 use_new_files() {
+  local lost=''
   ! is_new "$registries" || reload_crio
   is_new "$target" || is_new "$flags_file" || return 0
   # On OKE the kubelet starts at the end of OKE's own script, with its flags.
   [[ $mode != oke || -f $ran ]] || return 0
   if ! is_active kubelet; then
     say 'the kubelet is not running: it finds its flags when it starts'
-  elif ! restart_kubelet "$flags_file"; then
-    roll_back
-    trap - EXIT
-    restart_kubelet "$flags_file" || true
-    die 'the kubelet did not come back with these flags (journalctl -u kubelet): all is as it was'
+    return
   fi
+  wait_for_turn
+  if ! restart_kubelet "$flags_file"; then
+    lost='it did not come back (journalctl -u kubelet)'
+  elif [[ $mode == plain ]]; then
+    lost=$(lost_flags)
+  fi
+  [[ -n $lost ]] || return 0
+  roll_back
+  restart_kubelet "$flags_file" || true
+  die "the kubelet does not run with these flags, $lost: all is as it was; add by hand: $added"
+}
+
+# What the restarted kubelet lacks: a flag of ours, as its last one, or a word that it had before.
+lost_flags() {
+  local word now=() had=() existing_bin='' existing_config=''
+  local -A has=()
+  mapfile -d '' -t now < <(command_line)
+  ((${#now[@]} > 0)) || return 0
+  flags_in "${now[@]}"
+  [[ ${existing_bin%/} == "$bin_dir" ]] || printf 'without %s ' "$(flag --image-credential-provider-bin-dir "$bin_dir")"
+  [[ $added != *--image-credential-provider-config=* || $existing_config == "$target" ]] ||
+    printf 'without %s ' "$(flag --image-credential-provider-config "$target")"
+  mapfile -d '' -t had <"$undo/command-line"
+  for word in "${now[@]}"; do has[=$word]=1; done
+  for word in ${had[@]+"${had[@]}"}; do
+    [[ -n ${has[=$word]-} ]] || printf 'no longer with %s ' "$word"
+  done
 }
 
 is_new() { printf '%s\n' ${committed[@]+"${committed[@]}"} | grep -qxF -- "${1:-/}"; }
@@ -681,30 +749,34 @@ install_on_oke() {
 uninstall_all() {
   local target path content i added was_mode
   added=$(cat "$state/added") && was_mode=$(cat "$state/mode")
-  mapfile -t committed <"$state/files"
+  mapfile -t committed < <(cat "$state/files" 2>/dev/null)
   # First all answers, then the first change.
   for target in "${committed[@]}"; do
     path=$root$target
     say "${verb:-putting} back $target"
-    if [[ $target != "$(cat "$state/flags-file")" || ! -f $path ]] || cmp -s "$path" "$state/written$target"; then
-      continue
-    fi
+    [[ $target == "$(cat "$state/flags-file")" && -f $path ]] || continue
+    # An interrupted uninstallation may have done this one.
+    ! cmp -s "$path" "$state/changed$target" || continue
+    [[ -n $dry_run ]] || rm -f "$state/changed$target"
+    if cmp -s "$path" "$state/written$target" || cmp -s "$path" "$state/original$target"; then continue; fi
     # Somebody has changed the kubelet's flags since: only what is ours goes.
     content=$(cat "$path" && printf x) && content=${content%x}
     [[ $content == *"$added"* ]] ||
       die "$target has changed, and these are not found in it, take them out by hand: $added"
+    [[ -z $dry_run ]] || continue
     content=${content/" $added"/}
-    mkdir -p "$work/changed$(dirname "$target")"
-    cp -a "$path" "$work/changed$target"
-    printf '%s' "${content/"$added"/}" >"$work/changed$target"
+    keep_copy "$path" "$state/changed$target"
+    printf '%s' "${content/"$added"/}" >"$state/changed$target"
   done
   [[ -z $dry_run ]] || return 0
   # The kubelet is told first: it would not start without the executable that its configuration names.
   [[ $was_mode != oke ]] || run_oke_init "$extra" || die "OKE's init failed with exit code $?: nothing was removed"
+  # Before the first file goes, for until its restart the kubelet starts an executable that is not there.
+  [[ $was_mode == oke ]] || wait_for_turn
   for ((i = ${#committed[@]} - 1; i >= 0; i--)); do
     target=${committed[i]}
-    if [[ -f $work/changed$target ]]; then
-      put_back "$work/changed$target" "$target"
+    if [[ -f $state/changed$target ]]; then
+      put_back "$state/changed$target" "$target"
     elif [[ $target == "$config" && -f $root$config ]] && ! cmp -s "$root$config" "$state/written$config"; then
       say "$config has changed since: it stays"
     else
@@ -716,7 +788,8 @@ uninstall_all() {
   fi
   ! is_new "$registries" || reload_crio
   drop_new_dirs
-  rm -rf "$state" "$root/run/oci-connector/credential-provider" "$root/run/oci-connector/install.lock" "$ran"
+  rm -rf "$undo" "$undo.new" "$state" "$root/run/oci-connector/credential-provider"
+  rm -f "$root/run/oci-connector/install.lock" "$ran"
   rmdir "$root/var/lib/oci-connector" "$root/run/oci-connector" 2>/dev/null || true
 }
 

@@ -32,6 +32,12 @@ variable "kubelet_extra_args" {
   description = "Further flags of the kubelet, without single quotes."
   type        = string
   default     = ""
+
+  # The user data has them between single quotes.
+  validation {
+    condition     = length(split("'", var.kubelet_extra_args)) == 1
+    error_message = "The flags of the kubelet must have no single quote: use double ones."
+  }
 }
 
 variable "vault_secrets" {

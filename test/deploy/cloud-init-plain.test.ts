@@ -143,6 +143,78 @@ describe('install.sh --no-oke', () => {
     expect(await node.services()).toEqual(['restart kubelet', 'restart kubelet']);
   });
 
+  test.each([
+    ['lacks them', '', '', binFlag],
+    ['has another behind them', '', `${flags} ${configFlag.replace('/etc', '/other')}`, configFlag],
+    ['has lost a word', '--max-pods=60', flags, '--max-pods=60'],
+  ])('takes everything back where the kubelet comes back, but %s', async (_, before, after, named) => {
+    await using node = await makeKubeadmNode('KUBELET_EXTRA_ARGS="--v=4"\n');
+    const command = (words: string) => ['/usr/bin/kubelet', ...words.split(' '), ''].join('\0');
+    await node.write('/proc/4711/cmdline', command(before));
+    await node.write('/run/after', command(after));
+    const original = { ...(await node.snapshot()), 'proc/4711/cmdline': '' };
+    const { code, stderr } = await node.install(['--no-oke'], { COMMAND: '/run/after', FLAGS_FILE: '/none' });
+    expect(stderr).toMatch(new RegExp(`with(out)? ${named} .*all is as it was`));
+    expect(code).toBe(1);
+    expect({ ...(await node.snapshot()), 'proc/4711/cmdline': '' }).toEqual(original);
+    expect(await node.services()).toEqual(['restart kubelet', 'restart kubelet']);
+  });
+
+  test('compares with the flags before an interrupted run', async () => {
+    await using node = await makeKubeadmNode('KUBELET_EXTRA_ARGS="--v=4"\n');
+    await node.write('/proc/4711/cmdline', '/usr/bin/kubelet\0--max-pods=60\0');
+    await node.write('/run/after', `/usr/bin/kubelet\0${flags.replace(' ', '\0')}\0`);
+    const env = { COMMAND: '/run/after', FLAGS_FILE: '/none', OCI_CONNECTOR_SETTLE_SECONDS: '1' };
+    await node.fake('sleep', '#!/bin/bash\n[[ $1 == 0 ]] || kill -KILL 0\n');
+    await expect(node.interrupted(['--no-oke'], env)).rejects.toThrow('SIGKILL');
+    const { code, stderr } = await node.install(['--no-oke'], { ...env, OCI_CONNECTOR_SETTLE_SECONDS: '0' });
+    expect(stderr).toContain('no longer with --max-pods=60');
+    expect(code).toBe(1);
+  });
+
+  test.each([
+    ['by name, whatever their folder', '/usr/lib', '90-vendor', '/etc', '10-site'],
+    ['of one name by folder', '/etc', '10-site', '/usr/lib', '10-site'],
+  ])('adds its flags to the drop-in that systemd reads last: %s', async (_, last, lastName, first, firstName) => {
+    await using node = await makeNodeFiles();
+    await node.write(unit, '[Service]\nExecStart=/usr/bin/kubelet $KUBELET_EXTRA_ARGS\n');
+    const path = (folder: string, name: string) => `${folder}/systemd/system/kubelet.service.d/${name}.conf`;
+    const text = '[Service]\nEnvironment="KUBELET_EXTRA_ARGS=--v=1"\n';
+    await node.write(path(first, firstName), text);
+    await node.write(path(last, lastName), text);
+    expect(await node.install(['--no-oke'])).toMatchObject({ code: 0 });
+    expect(await node.read(path(last, lastName))).toContain(flags);
+    expect(await node.read(path(first, firstName))).toBe(text);
+  });
+
+  test.each([
+    ['unit', unit, '[Service]\nEnvironment="A=b" "KUBELET_EXTRA_ARGS=--max-pods=60"\n'],
+    ['continued line of the unit', unit, '[Service]\nEnvironment=A=b \\\n  "KUBELET_EXTRA_ARGS=--max-pods=60"\n'],
+    ['file', defaults, 'export KUBELET_EXTRA_ARGS="--max-pods=60"\n'],
+  ])('changes nothing where a %s assigns the flags behind something else', async (_, path, text) => {
+    await using node = await makeKubeadmNode();
+    await node.write(path, text);
+    const before = await node.snapshot();
+    const { code, stderr } = await node.install(['--no-oke']);
+    expect(stderr).toContain(`KUBELET_EXTRA_ARGS in ${path} is not the first of its line`);
+    expect(code).toBe(1);
+    expect(await node.snapshot()).toEqual(before);
+  });
+
+  test('changes nothing where a unit has the flags in a comment alone', async () => {
+    await using node = await makeNodeFiles();
+    await node.write(
+      unit,
+      `[Service]\n # $KUBELET_EXTRA_ARGS\nEnvironmentFile=-${defaults}\nExecStart=/usr/bin/kubelet\n`,
+    );
+    await node.setActive('kubelet', true);
+    const before = await node.snapshot();
+    const { code, stderr } = await node.install(['--no-oke']);
+    expect(stderr).toContain('by hand');
+    expect(code).toBe(1);
+    expect(await node.snapshot()).toEqual(before);
+  });
+
   test('starts no kubelet that was not running', async () => {
     await using node = await makeKubeadmNode();
     await node.setActive('kubelet', false);

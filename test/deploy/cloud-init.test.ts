@@ -480,6 +480,14 @@ describe('what comes with it', () => {
     expect(await node.services()).toEqual(['reload crio', 'reload crio']);
   });
 
+  test('CRI-O is told of the address that pods pull from', async () => {
+    await using node = await makeNodeFiles();
+    const path = '/etc/containers/registries.conf.d/50-oci-connector.conf';
+    await node.install(['--crio'], { OCI_CONNECTOR_ADDRESS: 'localhost:17450' });
+    const shipped = await readFile(join(installScript, '../50-oci-connector.conf'), 'utf8');
+    expect(await node.read(path)).toBe(shipped.replace('localhost:7450', 'localhost:17450'));
+  });
+
   test('the drop-in comes without CRI-O where it is asked for, and else does not', async () => {
     await using node = await makeNodeFiles();
     const dropIn = 'etc/containers/registries.conf.d/50-oci-connector.conf';

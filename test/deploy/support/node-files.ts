@@ -29,9 +29,15 @@ export interface NodeFiles extends AsyncDisposable {
   fake(name: string, text: string): Promise<void>;
   /** Runs install.sh, with `env` beside its environment. */
   install(args?: readonly string[], env?: Record<string, string>): Promise<ProgramResult>;
+  /** The same in a process group of its own, where a fake program ends it: rejects then. */
+  interrupted(args?: readonly string[], env?: Record<string, string>): Promise<ProgramResult>;
   /** Arguments of each run of OKE's init. */
   okeRuns(): Promise<string[][]>;
-  /** What systemctl was called with, but for questions. */
+  /**
+   * What systemctl was called with, but for questions. A restart gives to /proc/4711/cmdline, where it is there, its first
+   * content, or that of the file `COMMAND` of the environment, and what the file `FLAGS_FILE` (/etc/default/kubelet)
+   * assigns. Before it, the program `before-restart` is run, where there is one.
+   */
   services(): Promise<string[]>;
   setActive(service: string, isActive: boolean): Promise<void>;
   /** The kubelet does not start again while its flags name our configuration. */
@@ -46,7 +52,16 @@ case $1 in
 is-active) [[ -e $FAKES/active-\${@: -1} ]] && exit 0; exit 3 ;;
 show) if [[ -e $OCI_CONNECTOR_ROOT/proc/4711 ]]; then echo 4711; else echo 0; fi ;;
 restart)
+  [[ ! -x $FAKES/before-restart ]] || "$FAKES/before-restart"
   echo "$*" >>"$FAKES/services"
+  command=$OCI_CONNECTOR_ROOT/proc/4711/cmdline
+  if [[ -e $command ]]; then
+    [[ -e $FAKES/command ]] || cp "\${COMMAND:+$OCI_CONNECTOR_ROOT}\${COMMAND:-$command}" "$FAKES/command"
+    flags=$(sed -n 's/^KUBELET_EXTRA_ARGS=//p' "$OCI_CONNECTOR_ROOT\${FLAGS_FILE-/etc/default/kubelet}" 2>/dev/null)
+    eval "set -- restart $flags"
+    cat "$FAKES/command" >"$command"
+    for word in \${*:2}; do printf '%s\\0' "$word" >>"$command"; done
+  fi
   if [[ -e $FAKES/refuse ]] && grep -rqs kubelet-credential-providers "$OCI_CONNECTOR_ROOT/etc/default/kubelet"; then
     rm -f "$FAKES/active-kubelet"
   else
@@ -101,12 +116,9 @@ export async function makeNodeFiles(): Promise<NodeFiles> {
     read: (path) => readFile(join(root, path), 'utf8'),
     snapshot: () => snapshotOf(root),
     install: (args = [], env = {}) =>
-      runProgram('/bin/bash', [installScript, ...args], {
-        env: {
-          ...environment,
-          ...env,
-        },
-      }),
+      runProgram('/bin/bash', [installScript, ...args], { env: { ...environment, ...env } }),
+    interrupted: (args = [], env = {}) =>
+      runProgram('setsid', ['/bin/bash', installScript, ...args], { env: { ...environment, ...env } }),
     okeRuns: async () => (await lines('oke')).split('\n').slice(0, -1).map(splitArguments),
     services: async () => (await lines('services')).split('\n').slice(0, -1),
     setActive: async (service, isActive) => {
