@@ -1,6 +1,7 @@
 import type { ResolvedConnector } from '../connectors/connector.ts';
 import type { Connector } from '../connectors/schema.ts';
 import { type CandidateSources, candidatesToProbe } from '../credentials/candidates.ts';
+import { type Credential, redactAll } from '../credentials/credential.ts';
 import type { AuthenticationOutcome } from '../credentials/probe-authentication.ts';
 import { probeCandidates } from '../credentials/probe-candidates.ts';
 import type { RegistryTransports } from '../credentials/registry-transports.ts';
@@ -51,6 +52,8 @@ interface Probed {
   dueAt: number;
   failures: number;
   isRunning: boolean;
+  /** Credentials that the registry was shown, and may repeat. */
+  readonly shown: Credential[];
 }
 
 interface Probing {
@@ -88,7 +91,7 @@ export class ConnectorProber implements Disposable {
     const { now, random, intervalMs } = this.#options;
     const waitMs = probed === undefined && isKnown ? random() * intervalMs : 0;
     const next = { revision: resolved.revision, verdicts: undefined, dueAt: now() + waitMs, failures: 0 };
-    this.#probed.set(key, Object.assign(probed ?? { isRunning: false }, next));
+    this.#probed.set(key, Object.assign(probed ?? { isRunning: false, shown: [] }, next));
     if (waitMs === 0) this.#begin(key);
   }
 
@@ -129,7 +132,7 @@ export class ConnectorProber implements Disposable {
 
   async #run(key: string, probed: Probed, subject: ProbeSubject, plan: ProbePlan): Promise<boolean> {
     try {
-      const probing = await this.#probe(key, subject, plan);
+      const probing = await this.#probe(key, subject, plan, probed.shown);
       if (this.#abort.signal.aborted) return true;
       if (probed.revision === subject.resolved.revision) this.#keep(key, probed, probing);
       return probing.verdicts.liveness.status === 'True';
@@ -145,11 +148,12 @@ export class ConnectorProber implements Disposable {
     }
   }
 
-  async #probe(key: string, { resolved }: ProbeSubject, plan: ProbePlan): Promise<Probing> {
+  async #probe(key: string, { resolved }: ProbeSubject, plan: ProbePlan, shown: Credential[]): Promise<Probing> {
     const { signal } = this.#abort;
     const { now, timeoutMs } = this.#options;
     const transport = this.#options.transports.for(resolved);
-    const liveness = await this.#liveness.probe(transport, plan.credential, signal);
+    const found = await this.#liveness.probe(transport, plan.credentials[0], signal);
+    const liveness = found.ok ? found : withoutCredentials(found, [...plan.credentials, ...shown]);
     this.#report(key, 'liveness', liveness);
     if (!liveness.ok) return { verdicts: { liveness: failed(liveness), authentication: undefined }, failure: liveness };
     const alive = verdictOf('True', 'RegistryAlive', '');
@@ -158,7 +162,7 @@ export class ConnectorProber implements Disposable {
     }
     const { repository } = plan;
     const candidates = candidatesToProbe(resolved, repository, this.#options.sources);
-    const question = { transport, challenges: liveness.challenges, repository, candidates, now };
+    const question = { transport, challenges: liveness.challenges, repository, candidates, shown, now };
     const outcome = await probeCandidates(question, { signal, timeoutMs });
     this.#report(key, 'authentication', outcome);
     const authentication = outcome.ok ? verdictOf('True', outcome.reason, outcome.message) : failed(outcome);
@@ -183,6 +187,14 @@ export class ConnectorProber implements Disposable {
     this.#options.onProbe?.({ connector, probe, result: outcome.ok ? 'ok' : outcome.reason });
   }
 }
+
+const withoutCredentials = <T extends { readonly message: string }>(
+  found: T,
+  credentials: readonly Credential[],
+): T => ({
+  ...found,
+  message: redactAll(found.message, credentials),
+});
 
 const failed = ({ reason, message }: { reason: string; message: string }): Verdict =>
   verdictOf('False', reason, message);

@@ -19,8 +19,8 @@ export interface ProbePlan {
   readonly authentication: Verdict | undefined;
   /** What is wrong with what Secrets hold, and with entries. */
   readonly secret: Verdict | undefined;
-  /** One that is known without asking anybody, to be kept out of texts. */
-  readonly credential: Credential | undefined;
+  /** Those that are known without asking anybody, to be kept out of texts. */
+  readonly credentials: readonly Credential[];
   readonly repository: string | undefined;
 }
 
@@ -82,7 +82,7 @@ export function planProbes(connector: Connector, resolved: ResolvedConnector): P
           (secret?.status === 'False' ? secret.reason : undefined),
       ),
     secret,
-    credential: origins.find(({ credential }) => credential !== undefined)?.credential,
+    credentials: origins.flatMap(({ credential }) => credential ?? []),
     repository,
   };
 }

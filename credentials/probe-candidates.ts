@@ -1,6 +1,6 @@
 import { ProxyError } from '../platform/errors.ts';
 import type { Candidate } from './candidates.ts';
-import type { Credential } from './credential.ts';
+import { type Credential, redactAll } from './credential.ts';
 import { isSameCredential } from './credential-sequence.ts';
 import type { ProbeFailure, ProbeLimits } from './probe.ts';
 import {
@@ -13,6 +13,8 @@ import {
 export interface CandidatesQuestion extends Omit<AuthenticationQuestion, 'credential' | 'where'> {
   /** In the order in which they are tried; none for an open registry. */
   readonly candidates: readonly Candidate[];
+  /** What the registry was shown for the connector, and may repeat; what is read now is added. */
+  readonly shown: Credential[];
 }
 
 /** Of more entries than these a probe would take its time. */
@@ -25,6 +27,17 @@ const refusals: ReadonlySet<string> = new Set(['CredentialRefused', 'TokenRefuse
  * is looked at, because each may be for other repositories.
  */
 export async function probeCandidates(
+  question: CandidatesQuestion,
+  limits: ProbeLimits,
+): Promise<AuthenticationOutcome> {
+  const outcome = await probeAll(question, limits);
+  // A registry may repeat one credential when it refuses another.
+  return { ...outcome, message: redactAll(outcome.message, question.shown) };
+}
+
+type OneQuestion = Omit<CandidatesQuestion, 'candidates'>;
+
+async function probeAll(
   { candidates, ...question }: CandidatesQuestion,
   limits: ProbeLimits,
 ): Promise<AuthenticationOutcome> {
@@ -52,20 +65,31 @@ const labelled = (label: string, message: string): string =>
 
 async function probeOne(
   candidate: Candidate,
-  question: Omit<AuthenticationQuestion, 'credential' | 'where'>,
+  { shown, ...question }: OneQuestion,
   limits: ProbeLimits,
 ): Promise<AuthenticationOutcome> {
   const { where } = candidate;
   const credential = await readFor(candidate, limits, false);
   if ('ok' in credential) return credential;
+  note(shown, credential);
   const outcome = await probeAuthentication({ ...question, credential, where }, limits);
   if (outcome.ok || !candidate.isRemote || !refusals.has(outcome.reason)) return outcome;
   // It may have changed since it was read.
   const again = await readFor(candidate, limits, true);
   if (!('ok' in again) && !isSameCredential(again, credential)) {
+    note(shown, again);
     return probeAuthentication({ ...question, credential: again, where }, limits);
   }
   return candidate.advice === undefined ? outcome : { ...outcome, message: `${outcome.message}; ${candidate.advice}` };
+}
+
+/** More than a connector has, with some versions of each. */
+const shownMax = 64;
+
+function note(shown: Credential[], credential: Credential): void {
+  if (shown.some((known) => isSameCredential(known, credential))) return;
+  shown.push(credential);
+  if (shown.length > shownMax) shown.shift();
 }
 
 async function readFor(

@@ -39,7 +39,10 @@ async function open(accounts: Record<string, Account>, options: AccountRegistryO
     const connector = connectorWith({ address: origin, imagePullSecrets, ...spec }, permissive('one', 'two'));
     const candidates = candidatesToProbe(connector, repository, { oracle: hasOracle ? credentials : undefined });
     const challenges = await ping(transport, undefined, signal);
-    return probeCandidates({ transport, challenges, repository, candidates, now }, { signal, timeoutMs: 5_000 });
+    return probeCandidates(
+      { transport, challenges, repository, candidates, shown: [], now },
+      { signal, timeoutMs: 5_000 },
+    );
   };
   const put = (name: string, password: string) => oracle.secrets.set(secretIdOf(name), { username: name, password });
   return { ...site, clock, oracle, authority, basic, probe, put };
