@@ -86,3 +86,7 @@ class ChallengeReader {
     return match[0];
   }
 }
+
+/** The Bearer challenge that a token can be had for: one that names a realm. */
+export const bearerOf = (challenges: readonly Challenge[]): Challenge | undefined =>
+  challenges.find(({ scheme, params }) => scheme === 'bearer' && Boolean(params.get('realm')));

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { ProxyError } from '../platform/errors.ts';
 import type { Candidate } from './candidates.ts';
-import { type Credential, redactAll } from './credential.ts';
+import { type Credential, isSameCredential, redactAll } from './credential.ts';
 import type { Grant } from './grant.ts';
 import { originOf, withOrigin } from './grant-origin.ts';
 import type { PullTrial } from './pull-trial.ts';
@@ -51,7 +51,7 @@ export class CredentialSequence {
 
   /** The registry has refused what was granted with the credential of `label`: the others come before it now. */
   refused(key: string, label: string): void {
-    if (this.#worked.get(key) === label) this.#worked.delete(key);
+    this.#forget(key, label);
     this.#refusedAt.set(`${key}\n${label}`, this.#now());
   }
 
@@ -140,13 +140,6 @@ export class CredentialSequence {
   #forget(key: string, label: string): void {
     if (this.#worked.get(key) === label) this.#worked.delete(key);
   }
-}
-
-export function isSameCredential(a: Credential, b: Credential): boolean {
-  if (a.kind !== b.kind || a.username !== b.username) return false;
-  return a.kind === 'password'
-    ? b.kind === 'password' && a.password === b.password
-    : 'token' in b && a.token === b.token;
 }
 
 /** A registry that learned one credential from us may repeat it when it refuses another. */

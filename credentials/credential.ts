@@ -85,3 +85,22 @@ function withoutBeginning(part: string, secrets: readonly string[]): string {
   }
   return part;
 }
+
+export function isSameCredential(a: Credential, b: Credential): boolean {
+  if (a.kind !== b.kind || a.username !== b.username) return false;
+  return a.kind === 'password'
+    ? b.kind === 'password' && a.password === b.password
+    : 'token' in b && a.token === b.token;
+}
+
+/**
+ * Adds a credential to those that somebody was shown, and may repeat; the oldest goes where there are more than `max`.
+ * @returns it, or the equal one that is there already
+ */
+export function noteShown(shown: Credential[], credential: Credential, max: number): Credential {
+  const known = shown.find((one) => isSameCredential(one, credential));
+  if (known !== undefined) return known;
+  shown.push(credential);
+  if (shown.length > max) shown.shift();
+  return credential;
+}

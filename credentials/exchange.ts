@@ -3,7 +3,9 @@ import { type JsonObject, parseJsonObject } from '../platform/json.ts';
 import { toProxyError } from '../platform/network-error.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Answer, ask, headerOf, retryAfterOf } from './ask.ts';
+import type { Challenge } from './challenge.ts';
 import { basicAuthorization, type Credential, redact } from './credential.ts';
+import type { Action } from './grant.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
 import { tokenIn } from './token-answer.ts';
 
@@ -21,6 +23,22 @@ export interface TokenRequest {
   readonly scopes: readonly string[];
   readonly credential: Credential | undefined;
 }
+
+/** What to ask the token server of a Bearer challenge. */
+export const tokenRequest = (
+  { params }: Challenge,
+  scopes: readonly string[],
+  credential: Credential | undefined,
+): TokenRequest => ({
+  realm: params.get('realm') ?? '',
+  service: params.get('service') || undefined,
+  scopes,
+  credential,
+});
+
+/** A scope of the token specification. */
+export const scopeOf = (repository: string, actions: readonly Action[]): string =>
+  `repository:${repository}:${actions.join(',')}`;
 
 export interface RegistryToken {
   readonly token: string;

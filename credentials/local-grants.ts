@@ -7,11 +7,11 @@ import { SharedFlight } from '../platform/shared-flight.ts';
 import { Slots } from '../platform/slots.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Candidate, candidatesFor } from './candidates.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
-import { basicAuthorization, type Credential, redactAll } from './credential.ts';
-import { CredentialSequence, isSameCredential } from './credential-sequence.ts';
-import { exchangeToken } from './exchange.ts';
-import { type Action, type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
+import { bearerOf, type Challenge, parseChallenges } from './challenge.ts';
+import { basicAuthorization, type Credential, isSameCredential, noteShown, redactAll } from './credential.ts';
+import { CredentialSequence } from './credential-sequence.ts';
+import { exchangeToken, scopeOf, tokenRequest } from './exchange.ts';
+import { type Grant, type GrantSource, type GrantWant, isSameGrant } from './grant.ts';
 import { originOf, withOrigin } from './grant-origin.ts';
 import type { OracleCredentials } from './oracle-credentials.ts';
 import { ping } from './ping.ts';
@@ -229,18 +229,17 @@ export class LocalGrants implements GrantSource {
   ): Promise<Grant> {
     const transport = this.#transports.for(want.connector);
     const challenges = await this.#challengesOf(want.connector, transport, credential, signal);
-    const shown = this.#note(want.connector, credential);
-    const grant = await this.#answer(want, challenges, credential, transport, signal);
-    return withOrigin(grant, { credential, shown, label: candidate?.label, advice: candidate?.advice });
+    const shown = this.#shownTo(want.connector);
+    // The one object for equal ones, so that nobody has to look for it again with each answer.
+    const noted = credential && noteShown(shown, credential, shownMax);
+    const grant = await this.#answer(want, challenges, noted, transport, signal);
+    return withOrigin(grant, { credential: noted, shown, label: candidate?.label, advice: candidate?.advice });
   }
 
   /** All credentials that the registry was shown for a connector: it may repeat one when it answers to another. */
-  #note(connector: ResolvedConnector, credential: Credential | undefined): readonly Credential[] {
+  #shownTo(connector: ResolvedConnector): Credential[] {
     const key = connectorKey(connector);
     const shown = this.#shown.get(key) ?? [];
-    if (credential === undefined || shown.some((known) => isSameCredential(known, credential))) return shown;
-    shown.push(credential);
-    if (shown.length > shownMax) shown.shift();
     this.#shown.set(key, shown);
     return shown;
   }
@@ -252,7 +251,7 @@ export class LocalGrants implements GrantSource {
     transport: RegistryTransport,
     signal: AbortSignal,
   ): Promise<Grant> {
-    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer' && isUsable(challenge));
+    const bearer = bearerOf(challenges);
     if (bearer !== undefined) return this.#exchange(want, bearer, credential, transport, signal);
     if (credential === undefined || challenges.length === 0) return { kind: 'anonymous' };
     if (challenges.some((challenge) => challenge.scheme === 'basic')) {
@@ -270,17 +269,11 @@ export class LocalGrants implements GrantSource {
     transport: RegistryTransport,
     signal: AbortSignal,
   ): Promise<Grant> {
-    const { params } = challenge;
     const connector = formatKey(want.connector.key);
     try {
       const { token, expiresAt } = await exchangeToken(
         transport,
-        {
-          realm: params.get('realm') ?? '',
-          service: params.get('service') || undefined,
-          scopes: scopesOf(want),
-          credential,
-        },
+        tokenRequest(challenge, scopesOf(want), credential),
         this.#now,
         signal,
       );
@@ -315,17 +308,13 @@ const limited = (message: string, seconds: number): ProxyError =>
 
 const tooMany = (): ProxyError => limited('too many repositories are asked for at once', 2);
 
-const isUsable = ({ scheme, params }: Challenge): boolean =>
-  scheme === 'basic' || (scheme === 'bearer' && Boolean(params.get('realm')));
+const isUsable = (challenge: Challenge): boolean => challenge.scheme === 'basic' || bearerOf([challenge]) !== undefined;
 
 /** We name the scope ourselves: challenges come with an empty one, with `*`, or with less than is needed. */
 const scopesOf = ({ repository, actions, mountFrom }: GrantWant): readonly string[] => {
   const scope = scopeOf(repository, actions);
   return mountFrom === undefined ? [scope] : [scope, scopeOf(mountFrom, ['pull'])];
 };
-
-const scopeOf = (repository: string, actions: readonly Action[]): string =>
-  `repository:${repository}:${actions.join(',')}`;
 
 const connectorKey = (connector: ResolvedConnector): string => `${connector.uid}\n${connector.revision}`;
 

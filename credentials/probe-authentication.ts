@@ -1,11 +1,12 @@
 import { ProxyError } from '../platform/errors.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Answer, ask, retryAfterOf } from './ask.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
+import { bearerOf, type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
-import { exchangeToken } from './exchange.ts';
+import { exchangeToken, scopeOf, tokenRequest } from './exchange.ts';
 import { failureOf, type LivenessReason, limited, type ProbeFailure, type ProbeLimits } from './probe.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
+import { isLetIn, tagsPath } from './tag-list.ts';
 
 export type AuthenticationReason =
   | LivenessReason
@@ -84,7 +85,7 @@ class Probe {
 
   async run(challenges: readonly Challenge[]): Promise<AuthenticationOutcome> {
     if (challenges.length === 0) return this.#open();
-    const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.get('realm'));
+    const bearer = bearerOf(challenges);
     if (bearer !== undefined) return this.#bearer(bearer);
     if (challenges.some(({ scheme }) => scheme === 'basic')) return this.#basic();
     const schemes = challenges.map(({ scheme }) => scheme).join(', ');
@@ -101,11 +102,12 @@ class Probe {
     return this.#judgeRepository(answer, repository, undefined);
   }
 
-  async #bearer({ params }: Challenge): Promise<AuthenticationOutcome> {
+  async #bearer(challenge: Challenge): Promise<AuthenticationOutcome> {
     const { repository, credential } = this.#question;
-    const exchange = (scopes: readonly string[]) => this.#exchange(params, scopes);
+    const exchange = (scopes: readonly string[]) => this.#exchange(challenge, scopes);
     if (credential === undefined) {
-      if (repository !== undefined) return this.#repository(repository, () => exchange([pullScope(repository)]));
+      if (repository !== undefined)
+        return this.#repository(repository, () => exchange([scopeOf(repository, ['pull'])]));
       return nothingToProve(
         'there is no credential; name auth.params repository to have public access to one repository probed',
       );
@@ -113,7 +115,7 @@ class Probe {
     // As `docker login` does, without a scope: a refusal is then about the credential, and not about a repository.
     const login = await exchange([]);
     if (typeof login !== 'string') return login;
-    if (repository !== undefined) return this.#repository(repository, () => exchange([pullScope(repository)]));
+    if (repository !== undefined) return this.#repository(repository, () => exchange([scopeOf(repository, ['pull'])]));
     const answer = await this.#get('/v2/', login);
     if (answer.status >= 200 && answer.status < 300) return this.#accepted();
     if (answer.status !== 401 && answer.status !== 403) return this.#unexpected(answer, '/v2/', login);
@@ -157,8 +159,7 @@ class Probe {
   #judgeRepository(answer: Answer, repository: string, authorization: string | undefined): AuthenticationOutcome {
     const { status } = answer;
     const who = this.#question.credential === undefined ? 'everybody' : 'the credential';
-    // Not every registry lists tags; one that says so has let us in.
-    if ((status >= 200 && status < 300) || status === 405 || status === 501) {
+    if (isLetIn(answer)) {
       return { ok: true, reason: 'RepositoryReadable', message: `${who} may pull ${repository} from ${this.#host}` };
     }
     const said = this.#said(answer, authorization);
@@ -175,13 +176,12 @@ class Probe {
 
   /** The `Authorization` value of a token, or why there is none. */
   async #exchange(
-    params: Challenge['params'],
+    challenge: Challenge,
     scopes: readonly string[],
   ): Promise<string | ProbeFailure<AuthenticationReason>> {
     const { transport, credential, now } = this.#question;
-    const service = params.get('service') || undefined;
     try {
-      const request = { realm: params.get('realm') ?? '', service, scopes, credential };
+      const request = tokenRequest(challenge, scopes, credential);
       return `Bearer ${(await exchangeToken(transport, request, now, this.#signal)).token}`;
     } catch (error) {
       this.#signal.throwIfAborted();
@@ -225,5 +225,3 @@ function tokenServerFailure(error: unknown, host: string, where: string): ProbeF
 }
 
 const nothingToProve = (message: string): Authenticated => ({ ok: true, reason: 'NothingToProve', message });
-const pullScope = (repository: string): string => `repository:${repository}:pull`;
-const tagsPath = (repository: string): string => `/v2/${repository}/tags/list?n=1`;

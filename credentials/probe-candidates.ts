@@ -1,7 +1,6 @@
 import { ProxyError } from '../platform/errors.ts';
 import type { Candidate } from './candidates.ts';
-import { type Credential, redactAll } from './credential.ts';
-import { isSameCredential } from './credential-sequence.ts';
+import { type Credential, isSameCredential, noteShown, redactAll } from './credential.ts';
 import type { ProbeFailure, ProbeLimits } from './probe.ts';
 import {
   type AuthenticationOutcome,
@@ -71,13 +70,13 @@ async function probeOne(
   const { where } = candidate;
   const credential = await readFor(candidate, limits, false);
   if ('ok' in credential) return credential;
-  note(shown, credential);
+  noteShown(shown, credential, shownMax);
   const outcome = await probeAuthentication({ ...question, credential, where }, limits);
   if (outcome.ok || !candidate.isRemote || !refusals.has(outcome.reason)) return outcome;
   // It may have changed since it was read.
   const again = await readFor(candidate, limits, true);
   if (!('ok' in again) && !isSameCredential(again, credential)) {
-    note(shown, again);
+    noteShown(shown, again, shownMax);
     return probeAuthentication({ ...question, credential: again, where }, limits);
   }
   return candidate.advice === undefined ? outcome : { ...outcome, message: `${outcome.message}; ${candidate.advice}` };
@@ -85,12 +84,6 @@ async function probeOne(
 
 /** More than a connector has, with some versions of each. */
 const shownMax = 64;
-
-function note(shown: Credential[], credential: Credential): void {
-  if (shown.some((known) => isSameCredential(known, credential))) return;
-  shown.push(credential);
-  if (shown.length > shownMax) shown.shift();
-}
 
 async function readFor(
   candidate: Candidate,

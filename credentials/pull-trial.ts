@@ -1,11 +1,12 @@
 import { ProxyError } from '../platform/errors.ts';
 import type { RegistryTransport } from '../platform/transport.ts';
 import { type Answer, ask, retryAfterOf } from './ask.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
+import { bearerOf, type Challenge, parseChallenges } from './challenge.ts';
 import { basicAuthorization, type Credential } from './credential.ts';
-import { exchangeToken } from './exchange.ts';
+import { exchangeToken, scopeOf, tokenRequest } from './exchange.ts';
 import { ping } from './ping.ts';
 import { whatRegistrySaid } from './registry-errors.ts';
+import { isLetIn, tagsPath } from './tag-list.ts';
 
 export interface PullQuestion {
   readonly transport: RegistryTransport;
@@ -64,15 +65,15 @@ export async function tryAuthorization(
 }
 
 const listTags = (question: PullQuestion, authorization: string | undefined, signal: AbortSignal): Promise<Answer> =>
-  askAbout(question, 'tags/list?n=1', authorization, signal);
+  get(question, tagsPath(question.repository), authorization, signal);
 
-function askAbout(
-  { transport, repository }: PullQuestion,
-  what: string,
+function get(
+  { transport }: PullQuestion,
+  path: string,
   authorization: string | undefined,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const url = new URL(`/v2/${repository}/${what}`, transport.origin);
+  const url = new URL(path, transport.origin);
   const headers = authorization === undefined ? {} : { headers: { authorization } };
   return ask(transport, { method: 'GET', url, ...headers }, signal);
 }
@@ -82,15 +83,9 @@ async function authorizationFor(
   challenges: readonly Challenge[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.get('realm'));
+  const bearer = bearerOf(challenges);
   if (bearer !== undefined) {
-    const { params } = bearer;
-    const request = {
-      realm: params.get('realm') ?? '',
-      service: params.get('service') || undefined,
-      scopes: [`repository:${repository}:pull`],
-      credential,
-    };
+    const request = tokenRequest(bearer, [scopeOf(repository, ['pull'])], credential);
     const { token } = await exchangeToken(transport, request, now, signal);
     return `Bearer ${token}`;
   }
@@ -100,8 +95,8 @@ async function authorizationFor(
 
 const denied = (message: string): PullTrial => ({ verdict: 'denied', message });
 
-/** No content has this digest. */
-const nothing = `manifests/sha256:${'0'.repeat(64)}`;
+/** No content has it. */
+const digestOfNobody = `sha256:${'0'.repeat(64)}`;
 
 /**
  * To list tags is another right than to pull, in some registries, and some do not list any: what is refused there is
@@ -113,7 +108,7 @@ async function judge(
   authorization: string | undefined,
   signal: AbortSignal,
 ): Promise<PullTrial> {
-  if (isListed(tags)) return { verdict: 'allowed', message: '' };
+  if (isLetIn(tags)) return { verdict: 'allowed', message: '' };
   const said = (answer: Answer): string => {
     const words = whatRegistrySaid(answer.text, question.credential, authorization);
     const { host } = new URL(question.transport.origin);
@@ -121,7 +116,7 @@ async function judge(
   };
   // Who hides what one may not see calls everything missing.
   if (tags.status === 404) return { verdict: 'unclear', message: said(tags) };
-  const manifest = await askAbout(question, nothing, authorization, signal);
+  const manifest = await get(question, `/v2/${question.repository}/manifests/${digestOfNobody}`, authorization, signal);
   if (manifest.status === 404 && /"MANIFEST_UNKNOWN"/.test(manifest.text)) return { verdict: 'allowed', message: '' };
   if ([manifest, tags].every(isPassing)) {
     const code = manifest.status === 429 ? 'UPSTREAM_LIMITED' : 'UPSTREAM_UNREACHABLE';
@@ -132,6 +127,3 @@ async function judge(
 }
 
 const isPassing = ({ status }: Answer): boolean => status === 429 || status >= 500;
-
-/** Not every registry lists tags; one that says so has let us in. */
-const isListed = ({ status }: Answer): boolean => (status >= 200 && status < 300) || status === 405 || status === 501;
