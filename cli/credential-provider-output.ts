@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { hasCode } from '../platform/system-error.ts';
 import { redirectConsole } from './library-output.ts';
 
 /** What libraries print, from now on: standard output is for one object alone. */
@@ -39,7 +40,7 @@ export function writeWhole(fd: number, text: string, deadline: number): void {
       written += writeSync(fd, bytes, written);
     } catch (error) {
       // A pipe that is full, and was set not to block.
-      const isFull = (error as NodeJS.ErrnoException).code === 'EAGAIN';
+      const isFull = hasCode(error, 'EAGAIN');
       if (!isFull || Date.now() > deadline) throw error;
       Atomics.wait(pause, 0, 0, retryMs);
     }

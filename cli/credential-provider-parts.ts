@@ -1,4 +1,5 @@
 import { isDockerHub } from '../connectors/image-reference.ts';
+import { dockerHubApi } from '../connectors/registry-address.ts';
 import { isOracleRegistry, registryOrigin } from '../credentials/oracle/hosts.ts';
 import { type OpenedOracle, openOracle } from '../credentials/oracle/open.ts';
 import { tryPull } from '../credentials/pull-trial.ts';
@@ -102,5 +103,5 @@ function countWaits(now: () => number): { takeTurn: LoginsOptions['takeTurn']; w
 }
 
 function originOf(registry: string, { registryProtocol }: PrincipalSettings): string {
-  return isDockerHub(registry) ? 'https://registry-1.docker.io' : registryOrigin(registry, registryProtocol);
+  return isDockerHub(registry) ? `https://${dockerHubApi}` : registryOrigin(registry, registryProtocol);
 }

@@ -7,7 +7,12 @@ import { createLog, type Log } from '../kubelet/log.ts';
 import { ProviderError } from '../kubelet/provider-error.ts';
 import { type ProviderRequest, parseRequest, requestBytesMax } from '../kubelet/request.ts';
 import { type Answer, formatResponse } from '../kubelet/response.ts';
-import { guessInvocation, type InvocationSettings, type ProviderSettings } from '../kubelet/settings.ts';
+import {
+  guessInvocation,
+  type InvocationSettings,
+  type ProviderSettings,
+  providerVariables,
+} from '../kubelet/settings.ts';
 import { isTerminal, readStandardInput } from './credential-provider-input.ts';
 import { guardStandardOutput, writeWhole } from './credential-provider-output.ts';
 
@@ -21,13 +26,6 @@ const turnShare = 0.15;
 
 /** Who asks Oracle's cloud, and what for, is told by these beside the configuration. */
 const principalVariables = /^(?:OCI_|KUBERNETES_SERVICE_)|^HOME$/;
-const providerVariables = [
-  'REGISTRY_TOKEN_PATH',
-  'DEFAULT_USER',
-  'REGISTRY_PROTOCOL',
-  'OCIR_AUTH_METHOD',
-  'TOKEN_VALIDATION',
-];
 
 interface ConfigurationText {
   /** Undefined: the environment is the configuration, as with Oracle's provider. */
@@ -245,7 +243,7 @@ function readArguments(args: readonly string[]): string | undefined {
 
 function readConfiguration(file: string | undefined): ConfigurationText {
   if (file === undefined) {
-    const entries = providerVariables.map((name) => [name, process.env[name] ?? '']);
+    const entries = Object.keys(providerVariables).map((name) => [name, process.env[name] ?? '']);
     return { file, text: JSON.stringify(entries), isOpen: false };
   }
   try {

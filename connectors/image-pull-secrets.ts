@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { decodeUtf8 } from '../platform/utf8.ts';
 import { canonicalRegistry } from './image-reference.ts';
 
 /** Bounds that keep what a CRD checks cheap enough for the API server. */
@@ -78,11 +79,7 @@ export function basicOf(entry: ImagePullSecret): { readonly username: string; re
 function decoded(value: string | undefined): string | undefined {
   const compact = value?.replace(/\s+/g, '') ?? '';
   if (!/^(?:[A-Za-z0-9+/]{4})+$|^(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,3}={0,2}$/.test(compact)) return undefined;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(compact, 'base64'));
-  } catch {
-    return undefined;
-  }
+  return decodeUtf8(Buffer.from(compact, 'base64'));
 }
 
 /** What a `registryEndpoint` says. */

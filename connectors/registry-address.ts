@@ -1,7 +1,7 @@
 import { canonicalRegistry, isDockerHub, isRepository } from './image-reference.ts';
 
 /** Docker Hub's API host; `docker.io` itself serves a website. */
-const dockerHubApi = 'registry-1.docker.io';
+export const dockerHubApi = 'registry-1.docker.io';
 
 /** Where a connector's registry is, read from `spec.address`. */
 export interface RegistryAddress {

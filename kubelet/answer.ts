@@ -1,4 +1,4 @@
-import { isEntryFor } from '../connectors/image-pull-secrets.ts';
+import { isEntryOf } from '../connectors/image-pull-secrets.ts';
 import { candidateGroups } from './candidates.ts';
 import { GroupSearch, type SearchDependencies } from './group-search.ts';
 import { ProviderError } from './provider-error.ts';
@@ -69,10 +69,7 @@ async function search(haste: AbortSignal, signal: AbortSignal, open: (signal: Ab
 
 /** Which entries an image of a registry gets depends on its path. */
 function hasEntryOf({ registry }: ProviderRequest, { imagePullSecrets }: ProviderSettings): boolean {
-  return imagePullSecrets.some((entry) => {
-    const host = entry.registryEndpoint.replace(/^https?:\/\//, '').replace(/\/.*$/s, '');
-    return isEntryFor({ ...entry, registryEndpoint: host }, registry, '');
-  });
+  return imagePullSecrets.some((entry) => isEntryOf(entry, registry));
 }
 
 /** Not to be used again: whoever adds the entry that was missing looks at the next pull. */

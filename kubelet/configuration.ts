@@ -4,7 +4,13 @@ import { entryProblem, imagePullSecretSchema } from '../connectors/image-pull-se
 import { canonicalRegistry } from '../connectors/image-reference.ts';
 import { locateYaml } from '../connectors/located-yaml.ts';
 import { registryTokenUser } from '../credentials/oracle/oracle.ts';
-import { defaultConnectorAddress, defaultInvocation, logLevels, type ProviderSettings } from './settings.ts';
+import {
+  defaultConnectorAddress,
+  defaultInvocation,
+  logLevels,
+  type ProviderSettings,
+  providerVariables,
+} from './settings.ts';
 
 export type ReadConfiguration =
   | { ok: true; settings: ProviderSettings }
@@ -132,20 +138,13 @@ export function parseConfiguration(text: string, file: string): ReadConfiguratio
 const refuse = (problems: readonly string[]): ReadConfiguration => ({ ok: false, problems });
 const refuseFields = (problems: readonly FieldProblem[]): ReadConfiguration => refuse(problems.map(formatProblem));
 
-/** Environment variables of Oracle's provider, and the fields that they are. It reads them where it is given no file. */
-const variables = {
-  REGISTRY_TOKEN_PATH: 'registryTokenPath',
-  DEFAULT_USER: 'defaultUser',
-  REGISTRY_PROTOCOL: 'registryProtocol',
-  OCIR_AUTH_METHOD: 'ocirAuthMethod',
-  TOKEN_VALIDATION: 'tokenValidation',
-} as const;
-
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>): ReadConfiguration {
-  const entries = Object.entries(variables).map(([variable, field]) => [field, environment[variable]]);
+  const entries = Object.entries(providerVariables).map(([variable, field]) => [field, environment[variable]]);
   const parsed = schema.safeParse(Object.fromEntries(entries));
   if (parsed.success) return { ok: true, settings: toSettings(parsed.data, []) };
-  const variableOf = Object.fromEntries(Object.entries(variables).map(([variable, field]) => [field, variable]));
+  const variableOf = Object.fromEntries(
+    Object.entries(providerVariables).map(([variable, field]) => [field, variable]),
+  );
   return refuse(parsed.error.issues.map(({ path: [field], message }) => `${variableOf[String(field)]} ${message}`));
 }
 

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Credential, redact } from '../credentials/credential.ts';
+import { type Credential, redactAll } from '../credentials/credential.ts';
 import { type LogLevel, type LogSettings, logLevels } from './settings.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -39,7 +39,7 @@ export interface LogOptions {
  * read-only one costs no answer.
  */
 export function createLog({ settings, note, now, pid, hidden = [] }: LogOptions): Log {
-  const redacted = (text: string): string => hidden.reduce((rest, secret) => redact(rest, secret), text);
+  const redacted = (text: string): string => redactAll(text, hidden);
   const append = settings.file === undefined ? note : appender(settings.file, settings.maxBytes, note);
   return {
     redacted,

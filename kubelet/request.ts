@@ -1,6 +1,7 @@
 import { type ImageReference, parseImageReference, repositoryOf } from '../connectors/image-reference.ts';
 import { isJsonObject, type JsonObject, parseJson } from '../platform/json.ts';
 import { printable } from '../platform/printable.ts';
+import { decodeUtf8 } from '../platform/utf8.ts';
 
 const group = 'credentialprovider.kubelet.k8s.io';
 const apiVersions = [`${group}/v1`, `${group}/v1beta1`, `${group}/v1alpha1`] as const;
@@ -31,7 +32,7 @@ const refuse = (reason: string): ParsedRequest => ({ ok: false, reason });
 /** Reads what the kubelet wrote to standard input. No reason quotes it: it may hold a token. */
 export function parseRequest(input: Uint8Array): ParsedRequest {
   if (input.length > requestBytesMax) return refuse(`standard input holds more than ${requestBytesMax} bytes`);
-  const text = textOf(input);
+  const text = decodeUtf8(input);
   if (text === undefined) return refuse('standard input is not UTF-8');
   if (text.trim() === '') {
     return refuse('standard input is empty: the kubelet writes a CredentialProviderRequest to it');
@@ -39,14 +40,6 @@ export function parseRequest(input: Uint8Array): ParsedRequest {
   const value = parseJson(text);
   if (value === undefined) return refuse('standard input is not one JSON object and nothing else');
   return isJsonObject(value) ? readRequest(value) : refuse('standard input is JSON, but no object');
-}
-
-function textOf(input: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(input);
-  } catch {
-    return undefined;
-  }
 }
 
 function readRequest(value: JsonObject): ParsedRequest {

@@ -46,6 +46,15 @@ export interface ProviderSettings {
   readonly remarks: readonly string[];
 }
 
+/** Environment variables of Oracle's provider, and the fields that they are. It reads them where it is given no file. */
+export const providerVariables = {
+  REGISTRY_TOKEN_PATH: 'registryTokenPath',
+  DEFAULT_USER: 'defaultUser',
+  REGISTRY_PROTOCOL: 'registryProtocol',
+  OCIR_AUTH_METHOD: 'ocirAuthMethod',
+  TOKEN_VALIDATION: 'tokenValidation',
+} as const;
+
 const defaultFolder = '/run/oci-connector/credential-provider';
 export const defaultInvocation: InvocationSettings = {
   log: { file: '/var/log/oci-connector/credential-provider.log', maxBytes: 10 * 1024 * 1024, level: 'info' },

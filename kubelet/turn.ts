@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { hasCode } from '../platform/system-error.ts';
 
 /** The right to do something alone on this machine. */
 export interface Turn {
@@ -50,7 +51,7 @@ async function tryTurn(path: string): Promise<Turn | 'taken' | undefined> {
     await once(server, 'listening');
   } catch (error) {
     // Where there are no such sockets everybody asks for himself.
-    return (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'taken' : undefined;
+    return hasCode(error, 'EADDRINUSE') ? 'taken' : undefined;
   }
   server.unref();
   return {

@@ -1,4 +1,5 @@
 import { parseJsonObject } from '../../platform/json.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import { misconfigured, OracleError } from './errors.ts';
 import { regionByName } from './metadata.ts';
 import type { OracleSettings, VaultLogin } from './oracle.ts';
@@ -112,11 +113,9 @@ function decode(content: unknown): string {
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(content)) {
     throw malformed('content is not base64');
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(content, 'base64'));
-  } catch {
-    throw malformed('content is binary, not text');
-  }
+  const text = decodeUtf8(Buffer.from(content, 'base64'));
+  if (text === undefined) throw malformed('content is binary, not text');
+  return text;
 }
 
 function fieldOf(name: string, value: unknown): string {
