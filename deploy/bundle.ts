@@ -15,7 +15,8 @@ const commands = { 'oci-connector': 'main.js', 'oci-connector-probe': 'probe.js'
 // What is CommonJS asks for Node's own modules by `require`, which an ES module has to make for itself.
 const commonJs = "import{createRequire as $require}from'node:module';const require=$require(import.meta.url);";
 
-const options = {
+/** Of all that is shipped. */
+export const bundleOptions = {
   absWorkingDir: root,
   bundle: true,
   format: 'esm',
@@ -39,7 +40,7 @@ export interface Bundle {
 export async function bundle(folder: string = defaultFolder): Promise<Bundle> {
   await rm(folder, { recursive: true, force: true });
   const program = await build({
-    ...options,
+    ...bundleOptions,
     entryPoints: { main: 'cli/main.ts' },
     outdir: folder,
     chunkNames: 'chunks/[name]-[hash]',
@@ -47,7 +48,7 @@ export async function bundle(folder: string = defaultFolder): Promise<Bundle> {
     banner: { js: commonJs },
   });
   // Apart, whole in one file: the kubelet starts it every few seconds, and a chunk that is shared is never `import.meta.main`.
-  const probe = await build({ ...options, entryPoints: { probe: 'cli/probe.ts' }, outdir: folder });
+  const probe = await build({ ...bundleOptions, entryPoints: { probe: 'cli/probe.ts' }, outdir: folder });
   const metafile = {
     inputs: { ...program.metafile.inputs, ...probe.metafile.inputs },
     outputs: { ...program.metafile.outputs, ...probe.metafile.outputs },

@@ -11,7 +11,7 @@ import { lifeMsMax } from './session.ts';
 
 const defaultPath = '/20180419/docker/token';
 /** The distribution token specification's, where the answer names no life; OCIR's own is an hour. */
-const defaultLifeSeconds = 60;
+const defaultLifeMs = 60_000;
 
 export interface RegistryTokenOptions {
   readonly settings: OracleSettings;
@@ -58,8 +58,11 @@ function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLo
   const fields = parseJsonObject(text) ?? {};
   const token = tokenIn(fields);
   if (token === undefined) throw new OracleError('token', 'Protocol', `${whom} answered 200 without a token`);
-  const stated = statedExpiry(fields['expires_in'], token, startedAt);
-  const expiresAt = Math.min(stated, ownExpiry(token), startedAt + lifeMsMax);
+  const own = ownExpiry(token);
+  // A JWT that says when it ends needs no word of the answer.
+  const stated =
+    statedExpiry(fields['expires_in'], startedAt) ?? (Number.isFinite(own) ? own : startedAt + defaultLifeMs);
+  const expiresAt = Math.min(stated, own, startedAt + lifeMsMax);
   if (expiresAt <= startedAt) {
     throw new OracleError(
       'token',
@@ -70,11 +73,10 @@ function readLogin({ text }: Reply, whom: string, startedAt: number): RegistryLo
   return { token, expiresAt };
 }
 
-/** A JWT that says when it ends needs no word of the answer. */
-function statedExpiry(expiresIn: unknown, token: string, startedAt: number): number {
+function statedExpiry(expiresIn: unknown, startedAt: number): number | undefined {
   const seconds = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
-  if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0) return startedAt + seconds * 1000;
-  return ownExpiry(token) === Number.POSITIVE_INFINITY ? startedAt + defaultLifeSeconds * 1000 : ownExpiry(token);
+  const isStated = typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0;
+  return isStated ? startedAt + seconds * 1000 : undefined;
 }
 
 function ownExpiry(token: string): number {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile, transform } from 'esbuild';
+import { bundleOptions } from '../bundle.ts';
 import { licencesOf } from '../licences.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -9,10 +10,10 @@ const root = join(import.meta.dirname, '../..');
 // A single executable's main file is CommonJS, which starts 6 ms sooner than an ES module does (Node itself takes 22 ms).
 const commonJs = {
   format: 'cjs',
-  platform: 'node',
-  target: 'node26',
-  minify: true,
-  legalComments: 'none',
+  platform: bundleOptions.platform,
+  target: bundleOptions.target,
+  minify: bundleOptions.minify,
+  legalComments: bundleOptions.legalComments,
   supported: { 'dynamic-import': false },
 } as const;
 
@@ -34,19 +35,11 @@ export interface Program {
 export async function bundleProgram(): Promise<Program> {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   const { outputFiles, metafile } = await build({
-    absWorkingDir: root,
+    ...bundleOptions,
     entryPoints: { main: fileURLToPath(import.meta.resolve('./main.ts')) },
     outdir: '.',
-    bundle: true,
     splitting: true,
     write: false,
-    format: 'esm',
-    platform: 'node',
-    target: 'node26',
-    minify: true,
-    legalComments: 'none',
-    metafile: true,
-    logLevel: 'warning',
     // Here no module is the main one.
     define: { 'import.meta.main': 'false', VERSION: JSON.stringify(version) },
   });
@@ -69,7 +62,7 @@ export async function bundleProgram(): Promise<Program> {
 }
 
 /** `file`, and all that is read before it runs. */
-function closureOf(outputs: Metafile['outputs'], file: string, seen = new Set<string>()): Set<string> {
+export function closureOf(outputs: Metafile['outputs'], file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
   for (const { path, kind } of outputs[file]?.imports ?? []) {

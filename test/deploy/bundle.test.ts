@@ -2,23 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Metafile } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bundle, bundle } from '../../deploy/bundle.ts';
+import { closureOf } from '../../deploy/executable/program.ts';
 import { runProgram } from '../real/support/program.ts';
 import { startOracleCloud } from '../support/oracle/cloud.ts';
-
-type Outputs = Metafile['outputs'];
-
-/** The file that holds `entryPoint`, and all that is read before it runs. */
-function closureOf(outputs: Outputs, file: string, seen = new Set<string>()): Set<string> {
-  if (seen.has(file)) return seen;
-  seen.add(file);
-  for (const { path, kind } of outputs[file]?.imports ?? []) {
-    if (kind === 'import-statement' && path in outputs) closureOf(outputs, path, seen);
-  }
-  return seen;
-}
 
 describe('the bundle', () => {
   let built: Bundle;
